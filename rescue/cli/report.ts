@@ -1,0 +1,147 @@
+import type { Problem } from '../fs/filesystem.ts';
+import type { Phase } from '../job/context.ts';
+import type {
+  CreateResult,
+  ImageSummary,
+  InfoResult,
+  RemoveResult,
+  RestoreResult,
+  Stats,
+  VerifyResult,
+} from '../job/results.ts';
+import { formatBytes } from '../units.ts';
+import { count, exactBytes, facts, formatDuration, formatTime, printable, wrap } from './text.ts';
+
+/** Closing reports for people. They claim nothing that the job did not say or do. */
+
+export interface ReportOptions {
+  readonly width: number;
+  /** Phases that the job went through. */
+  readonly phases: ReadonlySet<Phase>;
+}
+
+const title = (image: ImageSummary): string =>
+  `image ${image.id.slice(0, 8)}${image.name === '' ? '' : ` "${printable(image.name)}"`}`;
+
+const NOTHING_WRITTEN = 'Nothing was written.';
+
+const statLines = (stats: Stats): string[] => [
+  `${formatBytes(stats.bytesRead)} read and ${formatBytes(stats.bytesWritten)} written in ${formatDuration(stats.seconds)}; at most ${formatBytes(stats.peakRss)} of memory.`,
+];
+
+/** A read-back throws when it finds a difference: one that took place found none. */
+const readBackLines = ({ phases }: ReportOptions): string[] =>
+  phases.has('read-back') ? ['What was written was read back from the disk: it is the same.'] : [];
+
+const stateLines = (image: ImageSummary): string[] =>
+  image.state === 'committed'
+    ? []
+    : [`Its state is "${image.state}"${image.reason === undefined ? '' : `: ${printable(image.reason)}`}.`];
+
+export const createReport = (result: CreateResult, options: ReportOptions): string[] => {
+  const { image, stats, replaced, written, target } = result;
+  if (!written) return [NOTHING_WRITTEN, ...statLines(stats)];
+  return [
+    `The ${image.kind} ${title(image)} is now inside ${printable(target)}.`,
+    `${formatBytes(image.usedBytes)} in use, stored in ${formatBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')}.`,
+    ...stateLines(image),
+    ...(replaced.length === 0
+      ? []
+      : [`It replaces ${replaced.map((id) => id.slice(0, 8)).join(', ')}, which was removed.`]),
+    ...readBackLines(options),
+    ...statLines(stats),
+  ];
+};
+
+const TABLE: Record<RestoreResult['partitionTable'], string> = {
+  kept: 'The partition table was kept.',
+  added: 'The partition was added to the partition table.',
+  rebuilt: 'The partition table was rebuilt.',
+};
+
+const keptLines = ({ imagesKept }: RestoreResult): string[] =>
+  imagesKept.length === 0
+    ? []
+    : [`Still there: ${imagesKept.map((id) => `image ${id.slice(0, 8)}`).join(', ')}.`];
+
+/** Stretches that are shown one by one; `--json` has them all. */
+const MOST_LOST = 20;
+
+const lostLines = ({ lost }: RestoreResult): string[] => {
+  if (lost.length === 0) return [];
+  const bytes = lost.reduce((sum, extent) => sum + extent.length, 0);
+  const shown = lost.slice(0, MOST_LOST);
+  return [
+    `NOT restored, because the image is damaged there: ${formatBytes(bytes)} in ${count(lost.length, 'place')}:`,
+    ...shown.map(({ start, length }) => `  ${length} bytes at byte ${start}`),
+    ...(shown.length < lost.length ? [`  and ${count(lost.length - shown.length, 'more place')}`] : []),
+  ];
+};
+
+export const restoreReport = (
+  result: RestoreResult,
+  options: ReportOptions & { readonly to: string; readonly verifyAfter: boolean },
+): string[] => {
+  const { image, stats, written } = result;
+  if (!written) return [NOTHING_WRITTEN, ...lostLines(result), ...statLines(stats)];
+  const whole = result.lost.length === 0 ? '' : ', but not all of it';
+  return [
+    `${printable(options.to)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
+    TABLE[result.partitionTable],
+    ...keptLines(result),
+    ...lostLines(result),
+    ...(options.verifyAfter
+      ? readBackLines(options)
+      : ['What was written was not read back (--no-verify-after).']),
+    ...statLines(stats),
+  ];
+};
+
+export const removeReport = ({ image, stats, written, target }: RemoveResult): string[] => [
+  written ? `The ${image.kind} ${title(image)} is removed from ${printable(target)}.` : NOTHING_WRITTEN,
+  ...statLines(stats),
+];
+
+const problemLines = (problem: Problem, width: number): string[] => {
+  const where = problem.where === '' ? '' : ` (${problem.where})`;
+  const text = `${problem.code}: ${problem.message}${where}`;
+  return [
+    wrap(printable(text), { width, first: '  - ', rest: '    ' }),
+    ...(problem.wayOut === undefined
+      ? []
+      : [wrap(printable(problem.wayOut), { width, first: '    ', rest: '    ' })]),
+  ];
+};
+
+export const verifyReport = ({ image, stats, problems }: VerifyResult, width: number): string[] => [
+  problems.length === 0
+    ? `The ${image.kind} ${title(image)}: no problem found.`
+    : `The ${image.kind} ${title(image)}: ${count(problems.length, 'problem')}.`,
+  ...stateLines(image),
+  ...problems.flatMap((problem) => problemLines(problem, width)),
+  ...statLines(stats),
+];
+
+const imageFacts = (image: ImageSummary): [string, string][] => [
+  ['id', image.id],
+  ['name', printable(image.name)],
+  ['kind', `${image.kind}, number ${image.sequence}`],
+  ['created', formatTime(image.created)],
+  ['generation', String(image.generation)],
+  ['state', image.reason === undefined ? image.state : `${image.state}: ${printable(image.reason)}`],
+  ['found by', image.foundBy],
+  ['file system', `${image.filesystem}, ${formatBytes(image.clusterSize)} clusters`],
+  ['label', printable(image.label)],
+  [
+    'partition',
+    `${image.partition.number ?? '(no number)'}, at byte ${image.partition.offset}, ${exactBytes(image.partition.size)}`,
+  ],
+  ['in use', exactBytes(image.usedBytes)],
+  ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')}`],
+];
+
+export const infoReport = (result: InfoResult): string[] =>
+  facts([
+    ...imageFacts(result.image),
+    ...result.facts.map(([name, value]): [string, string] => [printable(name), printable(value)]),
+  ]);

@@ -1,0 +1,39 @@
+import type { ByteLength, ByteOffset } from '../units.ts';
+
+/**
+ * A random-access range of bytes: a disk, a file, a window of either, an overlay, ... All calls are synchronous and
+ * positional. Everything above this layer reads and writes through these interfaces only.
+ */
+export interface ReadableDevice {
+  /** For people: the path, and for a window what it is a window of. */
+  readonly name: string;
+  readonly size: ByteLength;
+  /** Logical sector size in bytes, 512 or 4096: the unit that a device is assumed to write whole or not at all. */
+  readonly sectorSize: number;
+  /**
+   * Fills `target` with the bytes at `offset`, all of them, or throws `io`: a short read is an error.
+   * `target` may be backed by shared memory.
+   */
+  readInto(offset: ByteOffset, target: Uint8Array): void;
+  /** `length` bytes at `offset` in a new array that never changes under the caller. */
+  read(offset: ByteOffset, length: ByteLength): Uint8Array;
+  /**
+   * The same bytes as they stand on the medium, not in any cache of this machine, when the device can tell
+   * (`uncachedReads`); otherwise an ordinary read. Call `flush` first.
+   */
+  readUncachedInto(offset: ByteOffset, target: Uint8Array): void;
+  /** Whether `readUncachedInto` really goes past the page cache. */
+  readonly uncachedReads: boolean;
+}
+
+export interface Device extends ReadableDevice {
+  /** Writes all of `data` at `offset` or throws `io`. What is on the medium before the next `flush` is undefined. */
+  write(offset: ByteOffset, data: Uint8Array): void;
+  /** Returns when everything written so far is on the medium. */
+  flush(): void;
+}
+
+/** A device that owns an operating system handle. */
+export interface Closable {
+  close(): void;
+}

@@ -1,0 +1,93 @@
+import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { type ByteLength, type ByteOffset, KIB, MIB, roundDown, roundUp } from '../units.ts';
+import { errnoOf } from './failure.ts';
+
+/**
+ * Reads past the page cache. O_DIRECT wants memory, offset and length aligned to the logical sector; a page
+ * (open(2), "O_DIRECT": "the logical block size of the underlying storage") satisfies every disk there is.
+ */
+const ALIGNMENT = 4 * KIB;
+const BOUNCE_SIZE = 1 * MIB;
+const WASM_PAGE = 64 * KIB;
+
+/** TypeScript declares this in its library for browsers only. */
+declare const WebAssembly: {
+  readonly Memory: new (options: {
+    initial: number;
+    maximum: number;
+    shared: true;
+  }) => { readonly buffer: SharedArrayBuffer };
+};
+
+/**
+ * `size` bytes that start at a page boundary and can be handed to workers. The only memory that Node offers for which O_DIRECT
+ * works is that of a shared `WebAssembly.Memory`; it is never given back while in use, so callers keep a fixed pool.
+ */
+export const allocatePageAligned = (size: ByteLength): Uint8Array<SharedArrayBuffer> => {
+  const pages = Math.ceil(size / WASM_PAGE);
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  return new Uint8Array(memory.buffer, 0, size);
+};
+
+/** One for the whole thread: every call here is synchronous, so no two uses can overlap. */
+let bounceBuffer: Uint8Array<SharedArrayBuffer> | undefined;
+const bounce = (): Uint8Array<SharedArrayBuffer> => {
+  bounceBuffer ??= allocatePageAligned(BOUNCE_SIZE);
+  return bounceBuffer;
+};
+
+/** A second, O_DIRECT handle on a file that is already open. */
+export class DirectReader {
+  readonly #descriptor: number;
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor;
+  }
+
+  /**
+   * Opens what `descriptor` has open (not the path, which may name another device by now) once more and reads one
+   * page to see that it works. Undefined where it does not: tmpfs, some FUSE file systems, no /proc.
+   */
+  static tryOpen(descriptor: number): DirectReader | undefined {
+    let direct: number;
+    try {
+      direct = openSync(`/proc/self/fd/${descriptor}`, constants.O_RDONLY | constants.O_DIRECT);
+    } catch {
+      return undefined;
+    }
+    try {
+      readSync(direct, bounce(), 0, ALIGNMENT, 0);
+    } catch (error) {
+      // A bad first sector is no reason to trust the cache.
+      if (errnoOf(error) !== 'EIO') {
+        closeSync(direct);
+        return undefined;
+      }
+    }
+    return new DirectReader(direct);
+  }
+
+  /**
+   * Reads up to `target.length` bytes at any offset; returns how many there were before the end of the file.
+   * Throws the system call's own error.
+   */
+  readInto(offset: ByteOffset, target: Uint8Array): ByteLength {
+    const buffer = bounce();
+    let done = 0;
+    while (done < target.length) {
+      const at = offset + done;
+      const from = roundDown(at, ALIGNMENT);
+      const wanted = Math.min(buffer.length, roundUp(at - from + target.length - done, ALIGNMENT));
+      const got = readSync(this.#descriptor, buffer, 0, wanted, from);
+      const useful = Math.min(got - (at - from), target.length - done);
+      if (useful <= 0) break;
+      target.set(buffer.subarray(at - from, at - from + useful), done);
+      done += useful;
+    }
+    return done;
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}

@@ -1,0 +1,195 @@
+import { SpanSet } from '../bytes/runs.ts';
+import { type HoldfastError, refused } from '../errors.ts';
+import type { ByteLength, ByteOffset, Extent } from '../units.ts';
+import { checkBounds, readNew } from './bounds.ts';
+import type { Device } from './device.ts';
+
+/** What a container asks to be kept, in bytes of the guarded device. */
+export interface Protection {
+  /** Slots of committed generations: no write touches them until the image is given up. */
+  readonly sealed: Iterable<Extent>;
+  /** Commit records, journal, checkpoint, audit: written through `withOpened` only. */
+  readonly mutable?: Iterable<Extent>;
+}
+
+/** `SpanSet` counts clusters or bytes; here it is bytes. */
+const toExtent = (span: { readonly start: number; readonly length: number }): Extent => ({
+  start: span.start,
+  length: span.length,
+});
+
+interface Protected {
+  readonly sealed: SpanSet;
+  readonly mutable: SpanSet;
+}
+
+const guardError = (message: string, code: string, offset: ByteOffset): HoldfastError =>
+  refused(message, {
+    code,
+    structure: 'image guard',
+    offset,
+    wayOut: 'This write was not done. It is a fault of this program: please report it.',
+  });
+
+/**
+ * The image is sacred: refuses every write that touches protected bytes, so that no caller has to be careful. Lay it
+ * around the device that everything is written through, once; windows and overlays go above it.
+ */
+export class Guard implements Device {
+  readonly name: string;
+  readonly size: ByteLength;
+  readonly sectorSize: ByteLength;
+  readonly #below: Device;
+  readonly #images = new Map<string, Protected>();
+
+  constructor(below: Device) {
+    this.#below = below;
+    this.name = below.name;
+    this.size = below.size;
+    this.sectorSize = below.sectorSize;
+  }
+
+  get uncachedReads(): boolean {
+    return this.#below.uncachedReads;
+  }
+
+  /** Ids of the images that are protected now. */
+  get images(): string[] {
+    return [...this.#images.keys()];
+  }
+
+  /** Protects an image from now on; replaces what was said of the same id before. */
+  protect(imageId: string, protection: Protection): void {
+    this.#images.set(imageId, {
+      sealed: new SpanSet(protection.sealed),
+      mutable: new SpanSet(protection.mutable ?? []),
+    });
+  }
+
+  /**
+   * Ends the protection of one image: its removal was asked for, or its successor is committed and flushed. Extents
+   * that another protected image names too stay protected. Throws `refused` for an image that is not protected.
+   */
+  giveUp(imageId: string): void {
+    if (this.#images.delete(imageId)) return;
+    throw guardError(`image ${imageId} is not protected, so it cannot be given up`, 'guard.unknown', 0);
+  }
+
+  readInto(offset: ByteOffset, target: Uint8Array): void {
+    this.#below.readInto(offset, target);
+  }
+
+  read(offset: ByteOffset, length: ByteLength): Uint8Array {
+    return this.#below.read(offset, length);
+  }
+
+  readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
+    this.#below.readUncachedInto(offset, target);
+  }
+
+  /** Throws `refused` (`guard.sealed`, `guard.mutable`) before any of it is written. */
+  write(offset: ByteOffset, data: Uint8Array): void {
+    checkBounds(this, offset, data.length);
+    this.#refuseSealed(offset, data.length);
+    const span = { start: offset, length: data.length };
+    for (const [imageId, image] of this.#images) {
+      for (const hit of image.mutable.within(span)) {
+        throw guardError(
+          `write into the mutable area of image ${imageId}`,
+          'guard.mutable',
+          toExtent(hit).start,
+        );
+      }
+    }
+    this.#below.write(offset, data);
+  }
+
+  flush(): void {
+    this.#below.flush();
+  }
+
+  /**
+   * Gives `body` a device whose writes must lie wholly in `extents`, which may be mutable areas but not sealed slots.
+   * It is dead when `body` returns; the guard itself is no more open meanwhile than before.
+   */
+  withOpened<Result>(extents: Iterable<Extent>, body: (opened: Device) => Result): Result {
+    const open = new SpanSet(extents);
+    for (const { start, length } of open.spans.map(toExtent)) {
+      checkBounds(this, start, length);
+      this.#refuseSealed(start, length);
+    }
+    const opened = new OpenedRanges(this.#below, open, (offset, length) =>
+      this.#refuseSealed(offset, length),
+    );
+    try {
+      return body(opened);
+    } finally {
+      opened.end();
+    }
+  }
+
+  #refuseSealed(offset: ByteOffset, length: ByteLength): void {
+    const span = { start: offset, length };
+    for (const [imageId, image] of this.#images) {
+      for (const hit of image.sealed.within(span)) {
+        throw guardError(`write into a sealed slot of image ${imageId}`, 'guard.sealed', toExtent(hit).start);
+      }
+    }
+  }
+}
+
+/** The only way into mutable areas; see `Guard.withOpened`. */
+class OpenedRanges implements Device {
+  readonly name: string;
+  readonly size: ByteLength;
+  readonly sectorSize: ByteLength;
+  readonly #below: Device;
+  readonly #open: SpanSet;
+  readonly #refuseSealed: (offset: ByteOffset, length: ByteLength) => void;
+  #ended = false;
+
+  constructor(below: Device, open: SpanSet, refuseSealed: (offset: ByteOffset, length: ByteLength) => void) {
+    this.#below = below;
+    this.#open = open;
+    this.#refuseSealed = refuseSealed;
+    this.name = below.name;
+    this.size = below.size;
+    this.sectorSize = below.sectorSize;
+  }
+
+  get uncachedReads(): boolean {
+    return this.#below.uncachedReads;
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  readInto(offset: ByteOffset, target: Uint8Array): void {
+    this.#below.readInto(offset, target);
+  }
+
+  read(offset: ByteOffset, length: ByteLength): Uint8Array {
+    return readNew(this, offset, length);
+  }
+
+  readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
+    this.#below.readUncachedInto(offset, target);
+  }
+
+  write(offset: ByteOffset, data: Uint8Array): void {
+    checkBounds(this, offset, data.length);
+    if (this.#ended) throw guardError('write through an opening that was closed', 'guard.closed', offset);
+    // Protection may have grown since the opening.
+    this.#refuseSealed(offset, data.length);
+    const inside = [...this.#open.within({ start: offset, length: data.length })];
+    if (data.length > 0 && (inside.length !== 1 || inside[0]?.length !== data.length)) {
+      throw guardError('write reaches outside the opened ranges', 'guard.not-opened', offset);
+    }
+    this.#below.write(offset, data);
+  }
+
+  flush(): void {
+    this.#below.flush();
+  }
+}

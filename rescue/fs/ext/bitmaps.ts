@@ -1,0 +1,139 @@
+import { corrupt } from '../../errors.ts';
+import type { Run } from '../../units.ts';
+import { bitmapChecksumOk } from './checksum.ts';
+import type { ExtVolume, GroupDescriptor } from './volume.ts';
+
+/** Sets bits [from, to). Bit n is bit n % 8 of byte n / 8 (bitmaps.rst). */
+export const setBits = (bitmap: Uint8Array, from: number, to: number): void => {
+  for (let bit = from; bit < to; ) {
+    if (bit % 8 === 0 && bit + 8 <= to) {
+      const end = to - (to % 8);
+      bitmap.fill(0xff, bit / 8, end / 8);
+      bit = end;
+    } else {
+      bitmap[bit >>> 3]! |= 1 << (bit & 7);
+      bit += 1;
+    }
+  }
+};
+
+export const isSet = (bitmap: Uint8Array, bit: number): boolean =>
+  (bitmap[bit >>> 3]! & (1 << (bit & 7))) !== 0;
+
+/** First bit in [from, to) whose value is `value`, or `to`. */
+export const nextBit = (bitmap: Uint8Array, value: boolean, from: number, to: number): number => {
+  const skip = value ? 0 : 0xff;
+  let bit = from;
+  while (bit < to) {
+    if ((bit & 7) === 0 && bitmap[bit >>> 3] === skip) {
+      let byte = bit >>> 3;
+      while (byte < to >>> 3 && bitmap[byte] === skip) byte += 1;
+      if (byte * 8 > bit) {
+        bit = byte * 8;
+        continue;
+      }
+    }
+    if (isSet(bitmap, bit) === value) return bit;
+    bit += 1;
+  }
+  return to;
+};
+
+/** Runs of set bits among the first `count`. */
+export function* setRuns(bitmap: Uint8Array, count: number): Generator<Run> {
+  for (let start = nextBit(bitmap, true, 0, count); start < count; ) {
+    const end = nextBit(bitmap, false, start, count);
+    yield { start, length: end - start };
+    start = nextBit(bitmap, true, end, count);
+  }
+}
+
+/** Set bits among the first `count`. */
+export const countSet = (bitmap: Uint8Array, count: number): number => {
+  let sum = 0;
+  for (const run of setRuns(bitmap, count)) sum += run.length;
+  return sum;
+};
+
+/** Blocks that hold a group's own structures, wherever they lie: copies, bitmaps, inode table. Any order. */
+export const groupStructures = (volume: ExtVolume, group: GroupDescriptor): Run[] => {
+  const { start, length } = volume.groupOverhead(group.index);
+  return [
+    { start, length },
+    { start: group.blockBitmap, length: 1 },
+    { start: group.inodeBitmap, length: 1 },
+    { start: group.inodeTable, length: volume.parameters.inodeTableBlocks },
+  ].filter((run) => run.length > 0);
+};
+
+/**
+ * The bitmap of a group whose bitmap was never written: only its own structures are in use, as far as they lie in
+ * this group (the kernel's ext4_init_block_bitmap). Bits behind the group's end are set.
+ */
+export const synthesiseBlockBitmap = (
+  volume: ExtVolume,
+  group: GroupDescriptor,
+  scratch: Uint8Array = new Uint8Array(volume.blockSize),
+): Uint8Array => {
+  const { clusterBlocks, clustersPerGroup } = volume.parameters;
+  const bitmap = scratch.subarray(0, clustersPerGroup / 8).fill(0);
+  const groupStart = volume.groupStart(group.index);
+  const groupEnd = groupStart + volume.groupBlocks(group.index);
+  for (const { start, length } of groupStructures(volume, group)) {
+    const from = Math.max(start, groupStart);
+    const to = Math.min(start + length, groupEnd);
+    if (from >= to) continue;
+    setBits(
+      bitmap,
+      Math.floor((from - groupStart) / clusterBlocks),
+      Math.ceil((to - groupStart) / clusterBlocks),
+    );
+  }
+  setBits(bitmap, volume.groupClusters(group.index), clustersPerGroup);
+  return bitmap;
+};
+
+const readBitmap = (
+  volume: ExtVolume,
+  group: GroupDescriptor,
+  kind: 'block' | 'inode',
+  scratch: Uint8Array,
+): Uint8Array => {
+  const structure = `ext ${kind} bitmap of group ${group.index}`;
+  const block = kind === 'block' ? group.blockBitmap : group.inodeBitmap;
+  const { clustersPerGroup, inodesPerGroup } = volume.parameters;
+  volume.device.readInto(volume.blockOffset(block), scratch);
+  const bitmap = scratch.subarray(0, (kind === 'block' ? clustersPerGroup : inodesPerGroup) / 8);
+  if (!bitmapChecksumOk(volume.parameters, kind, group.bytes, bitmap)) {
+    throw corrupt('wrong checksum', {
+      code: `ext.${kind}-bitmap-checksum`,
+      structure,
+      offset: volume.blockOffset(block),
+    });
+  }
+  return bitmap;
+};
+
+/**
+ * A group's block bitmap, one bit per cluster, `clustersPerGroup / 8` bytes; what stands behind the group's end means
+ * nothing. Given `scratch` (one block), the result is a view of it: for whoever reads many and keeps none.
+ * Throws `corrupt` (`ext.block-bitmap-checksum`), `io`.
+ */
+export const readBlockBitmap = (
+  volume: ExtVolume,
+  group: GroupDescriptor,
+  scratch: Uint8Array = new Uint8Array(volume.blockSize),
+): Uint8Array =>
+  group.blockUninitialised
+    ? synthesiseBlockBitmap(volume, group, scratch)
+    : readBitmap(volume, group, 'block', scratch);
+
+/** A group's inode bitmap, `inodesPerGroup / 8` bytes; all free where it was never written. Otherwise the same. */
+export const readInodeBitmap = (
+  volume: ExtVolume,
+  group: GroupDescriptor,
+  scratch: Uint8Array = new Uint8Array(volume.blockSize),
+): Uint8Array =>
+  group.inodeUninitialised
+    ? scratch.subarray(0, volume.parameters.inodesPerGroup / 8).fill(0)
+    : readBitmap(volume, group, 'inode', scratch);

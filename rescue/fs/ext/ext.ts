@@ -1,0 +1,16 @@
+import type { FileSystemDriver } from '../filesystem.ts';
+import { claim } from './claim.ts';
+import { openExt } from './filesystem.ts';
+import { release } from './release.ts';
+import { hasSuperblock } from './superblock.ts';
+import { patch } from './transaction.ts';
+
+/** ext2, ext3 and ext4. What each file here answers stands in the README beside this one. */
+export const extDriver: FileSystemDriver = {
+  name: 'ext',
+  probe: hasSuperblock,
+  open: openExt,
+  claim,
+  release,
+  patch,
+};

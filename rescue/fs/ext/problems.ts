@@ -1,0 +1,67 @@
+import { type HoldfastError, isHoldfastError } from '../../errors.ts';
+import type { Problem } from '../filesystem.ts';
+import type { ExtVolume } from './volume.ts';
+
+/**
+ * What `check` can say of its own; contradictions inside one structure come with the codes of the reader that met
+ * them (`ext.group-checksum`, `ext.extent-order`, ...). `{...}` is filled in.
+ */
+export const PROBLEMS = {
+  'ext.free-clusters': 'counts {found} free clusters, its bitmap {expected}',
+  'ext.free-inodes': 'counts {found} free inodes, its bitmap {expected}',
+  'ext.used-directories': 'counts {found} folders, its inode table {expected}',
+  'ext.unused-inodes': 'says that {found} inodes were never used, it has only {expected}',
+  'ext.free-blocks-total': 'counts {found} free blocks, the groups {expected}',
+  'ext.free-inodes-total': 'counts {found} free inodes, the groups {expected}',
+  'ext.structure-free': 'holds part of the file system itself but is marked as free',
+  'ext.structure-overlap': 'holds two parts of the file system itself',
+  'ext.content-free': 'belongs to an inode but is marked as free',
+  'ext.multiply-claimed': 'belongs to more than one owner',
+  'ext.unlinked-inode': 'is in use but has no name',
+  'ext.no-root': 'is not in use or is no folder',
+  'ext.dot-entry': 'the folder does not name itself and its parent first',
+  'ext.entry-unused': 'names inode {found}, which is not in use',
+  'ext.orphan-block': 'the orphan file has a block with a wrong magic or checksum',
+} as const;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+const E2FSCK = 'Run: e2fsck -f DEVICE';
+
+/** Position in words, as the errors spell it. */
+export const at = (structure: string, offset: number): string =>
+  `${structure}, byte position 0x${offset.toString(16)}`;
+
+export const problem = (
+  code: ProblemCode,
+  where: string,
+  values: { readonly expected?: number; readonly found?: number } = {},
+): Problem => {
+  const fill = PROBLEMS[code].replace(/\{(\w+)\}/g, (_, name) =>
+    String(values[name as 'expected' | 'found']),
+  );
+  return { code, message: `${where}: ${fill}`, where, wayOut: E2FSCK };
+};
+
+/** A cluster or block, by number and position. */
+export const atBlock = (volume: ExtVolume, cluster: number, structure: string): string =>
+  at(`${structure}, cluster ${cluster}`, cluster * volume.clusterSize);
+
+const fromError = (error: HoldfastError): Problem => ({
+  code: error.detail.code,
+  message: error.message,
+  where:
+    error.detail.offset === undefined
+      ? (error.detail.structure ?? 'ext')
+      : at(error.detail.structure ?? 'ext', error.detail.offset),
+  wayOut: error.detail.wayOut ?? E2FSCK,
+});
+
+/** Passes problems on; damage that stops the reader becomes one more problem. Other errors (`io`) go on up. */
+export function* guarded(problems: Iterable<Problem>): Generator<Problem> {
+  try {
+    yield* problems;
+  } catch (error) {
+    if (!isHoldfastError(error, 'corrupt') && !isHoldfastError(error, 'unsupported')) throw error;
+    yield fromError(error);
+  }
+}

@@ -1,0 +1,92 @@
+import { unsupported } from '../../errors.ts';
+import type { FileEntry, FileType } from '../filesystem.ts';
+import { readDirectory } from './directory.ts';
+import { type Inode, isDirectory, readInode, typeOf } from './inode.ts';
+import { MODE_DIRECTORY, MODE_FILE, MODE_SYMLINK, ROOT_INODE } from './layout.ts';
+import { clusterRuns } from './mapping.ts';
+import type { ExtVolume } from './volume.ts';
+
+/** Levels of folders: names of one letter reach the kernel's longest path (4096 bytes) at 2048. */
+const DEEPEST = 2048;
+
+/** Inode numbers that were met, one bit each, in pages made on demand (512 bytes for 4096 inodes). */
+class InodeSet {
+  readonly #pages = new Map<number, Uint8Array>();
+
+  /** False if it was in already. */
+  add(inode: number): boolean {
+    const index = Math.floor(inode / 4096);
+    let page = this.#pages.get(index);
+    if (page === undefined) {
+      page = new Uint8Array(512);
+      this.#pages.set(index, page);
+    }
+    const mask = 1 << (inode & 7);
+    const byte = (inode % 4096) >>> 3;
+    if ((page[byte]! & mask) !== 0) return false;
+    page[byte]! |= mask;
+    return true;
+  }
+}
+
+// A name may begin with the bytes of a byte order mark: they are part of it.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
+
+const TYPES: Readonly<Record<number, FileType>> = {
+  [MODE_FILE]: 'file',
+  [MODE_DIRECTORY]: 'directory',
+  [MODE_SYMLINK]: 'symlink',
+};
+
+export const fileEntry = (volume: ExtVolume, path: string, inode: Inode): FileEntry => ({
+  path,
+  type: TYPES[typeOf(inode)] ?? 'other',
+  size: inode.size,
+  modified: inode.modified,
+  attributes: inode.mode,
+  node: inode.number,
+  runs: () => clusterRuns(volume, inode),
+});
+
+const isDots = (name: Uint8Array): boolean =>
+  name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
+
+/**
+ * Every file and folder once per name, the root first, a folder before what it holds. A folder that is listed a second
+ * time (damage) is given again but not entered again, so the walk ends whatever the directories say. Memory: one
+ * directory block per level of folders, one bit per inode number near a folder's.
+ * Throws `corrupt`, `unsupported` (`ext.too-deep`), `io`.
+ */
+export function* walkFiles(volume: ExtVolume): Generator<FileEntry> {
+  const root = readInode(volume, ROOT_INODE);
+  const entered = new InodeSet();
+  yield fileEntry(volume, '/', root);
+  yield* walkFolder(volume, root, '', entered);
+}
+
+function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: InodeSet): Generator<FileEntry> {
+  entered.add(top.number);
+  // An explicit stack: generators that delegate to each other cost time for every level above.
+  const stack = [{ path, entries: readDirectory(volume, top) }];
+  for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
+    const next = level.entries.next();
+    if (next.done) {
+      stack.pop();
+      continue;
+    }
+    const { name, inode: number } = next.value;
+    if (isDots(name)) continue;
+    const inode = readInode(volume, number);
+    const entryPath = `${level.path}/${decoder.decode(name)}`;
+    yield fileEntry(volume, entryPath, inode);
+    if (!isDirectory(inode) || !entered.add(number)) continue;
+    if (stack.length >= DEEPEST) {
+      throw unsupported(`has more than ${DEEPEST} folders inside each other`, {
+        code: 'ext.too-deep',
+        structure: `ext directory ${number}`,
+        offset: inode.offset,
+      });
+    }
+    stack.push({ path: entryPath, entries: readDirectory(volume, inode) });
+  }
+}

@@ -1,0 +1,152 @@
+import type { ReadableDevice } from '../device/device.ts';
+import type { ByteLength, ByteOffset, Cluster, Extent, Run } from '../units.ts';
+import type { Editor, Patch } from './patch.ts';
+
+/**
+ * What the rest of the program knows of a file system. `ext/`, `fat/` and `ntfs/` each hold one `FileSystemDriver`
+ * with the same file names inside. Nothing here holds anything per cluster in memory: lists that grow with the
+ * volume are iterables, read anew at each call, ascending and without overlaps unless said otherwise.
+ */
+export type FileSystemKind = 'ext2' | 'ext3' | 'ext4' | 'fat12' | 'fat16' | 'fat32' | 'ntfs';
+
+/** Folder in the root that holds the containers' files. */
+export const CONTAINER_FOLDER = '.holdfast';
+/** Extension of a container's first file; the following ones are `.001`, `.002`, ... */
+export const CONTAINER_EXTENSION = '.hfi';
+
+export interface Geometry {
+  readonly clusterSize: ByteLength;
+  /** Clusters are numbered from 0 to this, exclusive. */
+  readonly clusterCount: number;
+  /** Where cluster 0 starts, in bytes from the start of the partition. */
+  readonly clusterBase: ByteOffset;
+  /** Bytes from the start of the partition that the file system says it spans. */
+  readonly size: ByteLength;
+  /** Bytes that belong to the file system but to no cluster; always imaged. */
+  readonly outside: readonly Extent[];
+  /**
+   * Bytes by which a mount recognises the volume (primary superblock, boot sector). A restore wipes them first and
+   * writes them last.
+   */
+  readonly recognition: readonly Extent[];
+}
+
+/** One finding of `check`, from the driver's own declared table of codes. */
+export interface Problem {
+  /** Stable, e.g. `ext.bitmap-count`. */
+  readonly code: string;
+  readonly message: string;
+  /** Structure, number and byte position, for people. */
+  readonly where: string;
+  /** What to do about it, where there is something. */
+  readonly wayOut?: string;
+}
+
+export type FileType = 'file' | 'directory' | 'symlink' | 'other';
+
+export interface FileEntry {
+  /** Absolute, with `/` between names; bytes that are not UTF-8 appear as U+FFFD. */
+  readonly path: string;
+  readonly type: FileType;
+  readonly size: ByteLength;
+  /** Seconds since 1970. */
+  readonly modified: number;
+  /** The file system's own attribute word: mode for ext, attribute flags for FAT and NTFS. */
+  readonly attributes: number;
+  /** Number of the inode or MFT record, or of the first cluster. */
+  readonly node: number;
+  /** Clusters that hold the content, in file order, holes left out. Empty for inline content. */
+  runs(): Iterable<Run>;
+}
+
+/** Clusters that are in use but whose content is not worth imaging. */
+export interface Exclude {
+  readonly path: string;
+  readonly reason: 'container' | 'swap' | 'page-file' | 'hibernation';
+  /** In file order. */
+  readonly runs: readonly Run[];
+  /** What a restore leaves in the clusters that were excluded: what it finds, or zeros. */
+  readonly onRestore: 'leave' | 'zero';
+}
+
+/** One container as the file system lists it. Read from the directory only; its slots have not been looked at. */
+export interface ContainerFile {
+  /** Name without extension: `NAME` of `/.holdfast/NAME.hfi`. */
+  readonly name: string;
+  /** Paths of its files, in order. */
+  readonly paths: readonly string[];
+  /** Clusters in container order, over all its files. */
+  readonly runs: readonly Run[];
+  readonly size: ByteLength;
+}
+
+export interface FileSystem {
+  readonly kind: FileSystemKind;
+  readonly label: string;
+  /** UUID in its usual spelling, or the volume serial in hexadecimal. */
+  readonly uuid: string;
+  readonly geometry: Geometry;
+  /** Clusters in use, the file system's own structures included. Maximal runs. */
+  allocation(): Iterable<Run>;
+  /** Clusters marked as bad: never read, never given to a container. */
+  bad(): Iterable<Run>;
+  /** Every file and folder, root included (`/`), each once per name; order is the file system's own. */
+  walk(): Iterable<FileEntry>;
+  excludes(): readonly Exclude[];
+  containers(): readonly ContainerFile[];
+  /**
+   * Why this volume must not be imaged or changed as it stands: not cleanly unmounted, journal to replay, errors
+   * recorded, a suspended system in a swap file, ... Empty when it may. Cheap: no walk.
+   */
+  refusals(): readonly Problem[];
+  /** Is it consistent enough to image? At most `limit` problems (default 100). Reads all metadata. */
+  check(limit?: number): readonly Problem[];
+  /** Facts for the control stream, for people and for later readers: block size, features, ... */
+  parameters(): Readonly<Record<string, string | number>>;
+}
+
+export interface ClaimRequest {
+  /** `NAME` of `/.holdfast/NAME.hfi`: at most 64 characters of `[A-Za-z0-9._-]`. */
+  readonly name: string;
+  /** The container's clusters in container order; any order on disk, no overlaps, all free. */
+  readonly runs: readonly Run[];
+  /** Seconds since 1970: all times of the new file, and of the folder if it is made. */
+  readonly time: number;
+  /** Clusters that the claim may not use for its own needs (containers that are not claimed yet). */
+  readonly avoid: { has(cluster: Cluster): boolean };
+}
+
+export interface ReleaseRequest {
+  /** `NAME` as in `ContainerFile.name`. */
+  readonly name: string;
+  readonly time: number;
+}
+
+/**
+ * All calls read everything from the device that they are given and keep nothing between calls, so that claims
+ * and releases can be chained in one editor, over a live volume or over the view of an image alike.
+ */
+export interface FileSystemDriver {
+  readonly name: 'ext' | 'fat' | 'ntfs';
+  /** True if the device starts like this file system; says nothing of whether it is sound or supported. */
+  probe(device: ReadableDevice): boolean;
+  /**
+   * Reads the fixed structures.
+   * Throws `unsupported` (a feature or version, by name), `corrupt`, `io`.
+   */
+  open(device: ReadableDevice): FileSystem;
+  /**
+   * Makes the file system list the clusters as the file or files of a container, hidden, read-only and immutable
+   * where these exist. Makes the folder if need be. Everything is checked before the first edit.
+   * Throws `refused` (`claim.not-free`, `claim.no-space`, `claim.exists`, ...), `unsupported`, `corrupt`.
+   */
+  claim(editor: Editor, request: ClaimRequest): void;
+  /** The opposite; removes the folder when it becomes empty. Throws `refused` (`release.not-found`), ... */
+  release(editor: Editor, request: ReleaseRequest): void;
+  /**
+   * Runs `edit` on an overlay of the device and returns what it changed, wrapped so that the volume survives a power
+   * cut between any two writes of the patch: one jbd2 transaction where there is a journal; else marked dirty by
+   * the first write and clean by the last. Writes nothing.
+   */
+  patch(device: ReadableDevice, edit: (editor: Editor) => void): Patch;
+}

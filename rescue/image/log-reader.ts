@@ -1,0 +1,206 @@
+import type { ReadableDevice } from '../device/device.ts';
+import { corrupt } from '../errors.ts';
+import type { ByteLength } from '../units.ts';
+import { decodeFrame } from './codec.ts';
+import type { SlotHomes } from './extents.ts';
+import { RECORD_HEADER, SLOT_HEADER, SLOT_HEADER_SIZE } from './layout.ts';
+import {
+  headLength,
+  MAX_RECORD_LENGTH,
+  parseRecordHead,
+  peekHeadLength,
+  type RecordHead,
+  recordLength,
+  sha256,
+} from './record.ts';
+import { hasSlotMagic, payloadCapacity } from './slot.ts';
+import { dataSlotIndex } from './slot-order.ts';
+
+/** Where the slots of one container can be read. */
+export interface SlotSource {
+  /** The partition, or the container's files one behind the other: homes count from its start. */
+  readonly device: ReadableDevice;
+  readonly homes: SlotHomes;
+  /** 16 bytes: a slot of another image in our place means that ours was overwritten. */
+  readonly imageId: Uint8Array;
+  /** Slots of different generations are never mixed. */
+  readonly generation: number;
+  /** Bytes of the log. */
+  readonly logLength: number;
+}
+
+export interface Record {
+  readonly head: RecordHead;
+  /** As stored; a view that stays valid. */
+  readonly stored: Uint8Array;
+  /** Bytes of the whole record in the log. */
+  readonly length: ByteLength;
+}
+
+/** Reads the log through the slots. `readAhead` (in slots) is 1 for scattered reading, more for sequential. */
+export class LogReader {
+  readonly #source: SlotSource;
+  readonly #capacity: number;
+  readonly #readAhead: number;
+  #cacheFirst = -1;
+  #cacheSlots = 0;
+  /** Grows to what is read at once, then stays. */
+  #cache: Uint8Array = new Uint8Array(0);
+
+  constructor(source: SlotSource, readAhead = 16) {
+    this.#source = source;
+    this.#capacity = payloadCapacity(source.homes.slotSize);
+    this.#readAhead = readAhead;
+  }
+
+  get length(): number {
+    return this.#source.logLength;
+  }
+
+  /** The whole slot with this index, its identity checked. Throws `corrupt` (`slot.lost`), `io`. */
+  #slot(index: number, wanted: number): Uint8Array {
+    const { homes, device } = this.#source;
+    const { slotSize } = homes;
+    const cached = index - this.#cacheFirst;
+    if (cached >= 0 && cached < this.#cacheSlots) return this.#checked(index, cached);
+    const home = homes.homeOf(index);
+    const slots = Math.min(
+      homes.contiguousFrom(index),
+      Math.max(wanted, this.#readAhead),
+      Math.floor((device.size - home) / slotSize),
+    );
+    if (slots < 1) throw this.#lost(index, 'outside the device');
+    if (this.#cache.length < slots * slotSize) this.#cache = new Uint8Array(slots * slotSize);
+    this.#cacheSlots = 0;
+    device.readInto(home, this.#cache.subarray(0, slots * slotSize));
+    this.#cacheFirst = index;
+    this.#cacheSlots = slots;
+    return this.#checked(index, 0);
+  }
+
+  #checked(index: number, place: number): Uint8Array {
+    const { slotSize } = this.#source.homes;
+    const slot = this.#cache.subarray(place * slotSize, (place + 1) * slotSize);
+    const same =
+      hasSlotMagic(slot) &&
+      SLOT_HEADER.get(slot, 'slot_index') === index &&
+      SLOT_HEADER.get(slot, 'generation') === this.#source.generation &&
+      Buffer.compare(SLOT_HEADER.get(slot, 'image_id'), this.#source.imageId) === 0;
+    if (!same) throw this.#lost(index, 'other bytes');
+    return slot;
+  }
+
+  #lost(index: number, found: string) {
+    const { homes } = this.#source;
+    return corrupt(`slot ${index} of the image is lost`, {
+      code: 'slot.lost',
+      structure: 'slot',
+      offset: homes.homeOf(index),
+      found,
+    });
+  }
+
+  /** Exactly `length` bytes of the log. Throws `corrupt` (`log.end`, `slot.lost`), `io`. */
+  read(logOffset: number, length: ByteLength): Uint8Array {
+    this.#requireInside(logOffset, length);
+    const bytes = new Uint8Array(length);
+    this.readInto(logOffset, bytes);
+    return bytes;
+  }
+
+  /** Before memory is taken: a forged length must not cost any. */
+  #requireInside(logOffset: number, length: ByteLength): void {
+    if (logOffset < 0 || logOffset + length > this.#source.logLength) {
+      throw corrupt('position outside the log', {
+        code: 'log.end',
+        structure: 'log',
+        expected: `at most ${this.#source.logLength}`,
+        found: logOffset + length,
+      });
+    }
+  }
+
+  /** The same into memory of the caller. */
+  readInto(logOffset: number, target: Uint8Array): void {
+    const { length } = target;
+    this.#requireInside(logOffset, length);
+    for (let at = 0; at < length; ) {
+      const position = logOffset + at;
+      const ordinal = Math.floor(position / this.#capacity);
+      const inside = position % this.#capacity;
+      const wanted = Math.ceil((inside + length - at) / this.#capacity);
+      const slot = this.#slot(dataSlotIndex(ordinal), wanted);
+      const piece = slot.subarray(
+        SLOT_HEADER_SIZE + inside,
+        SLOT_HEADER_SIZE + Math.min(this.#capacity, inside + length - at),
+      );
+      target.set(piece, at);
+      at += piece.length;
+    }
+  }
+
+  /** Header and run table of the record at `logOffset`. Throws `corrupt`, `io`. */
+  head(logOffset: number): RecordHead {
+    const fixed = this.read(logOffset, RECORD_HEADER.size);
+    return parseRecordHead(this.read(logOffset, peekHeadLength(fixed, logOffset)), logOffset);
+  }
+
+  /** Reads a whole record of known length into `target`, which is that long; `stored` is a view of it. */
+  recordInto(logOffset: number, target: Uint8Array): Record {
+    this.readInto(logOffset, target);
+    const head = parseRecordHead(target, logOffset);
+    requireLength(logOffset, target.length, recordLength(head.runs.length, head.storedLength));
+    const start = headLength(head.runs.length);
+    return { head, stored: target.subarray(start, start + head.storedLength), length: target.length };
+  }
+
+  /** The record at `logOffset`. `length`, when it is known, saves a read. Throws `corrupt`, `io`. */
+  record(logOffset: number, length?: ByteLength): Record {
+    // Before memory is taken: references are as long as a forger likes.
+    if (length !== undefined && length > MAX_RECORD_LENGTH) throw wrongLength(logOffset, length, 'no record');
+    const first = this.read(logOffset, length ?? RECORD_HEADER.size);
+    const headBytes = peekHeadLength(first, logOffset);
+    const bytes = first.length >= headBytes ? first : this.read(logOffset, headBytes);
+    const head = parseRecordHead(bytes, logOffset);
+    const whole = recordLength(head.runs.length, head.storedLength);
+    if (length !== undefined) requireLength(logOffset, length, whole);
+    const start = headLength(head.runs.length);
+    const stored =
+      bytes.length >= whole
+        ? bytes.subarray(start, start + head.storedLength)
+        : this.read(logOffset + start, head.storedLength);
+    return { head, stored, length: whole };
+  }
+
+  /** Decodes a record that is not xz, and checks its digest. Throws `corrupt` (`record.digest`, ...). */
+  content(record: Record, logOffset: number): Uint8Array {
+    const { head, stored } = record;
+    if (head.codec === 'zero' || head.codec === 'xz') {
+      throw corrupt(`index record in codec ${head.codec}`, {
+        code: 'record.codec',
+        structure: 'record header',
+      });
+    }
+    const raw = decodeFrame(stored, head.codec, head.rawLength);
+    if (Buffer.compare(sha256(raw), head.digest) !== 0) throw wrongDigest(logOffset);
+    return raw;
+  }
+}
+
+const requireLength = (logOffset: number, expected: ByteLength, found: ByteLength): void => {
+  if (expected !== found) throw wrongLength(logOffset, expected, found);
+};
+
+const wrongLength = (logOffset: number, expected: ByteLength, found: ByteLength | string) =>
+  corrupt(`record at log position ${logOffset} has another length than its reference`, {
+    code: 'record.reference',
+    structure: 'record header',
+    expected,
+    found,
+  });
+
+export const wrongDigest = (logOffset: number) =>
+  corrupt(`the content of the record at log position ${logOffset} does not match its SHA-256`, {
+    code: 'record.digest',
+    structure: 'record',
+  });

@@ -1,0 +1,138 @@
+import type { Device } from '../device/device.ts';
+import { refused } from '../errors.ts';
+import { type ByteOffset, MIB, roundUp } from '../units.ts';
+import type { SlotHomes } from './extents.ts';
+import { ANCHOR_INTERVAL, RECORD_ALIGNMENT, SLOT_HEADER_SIZE } from './layout.ts';
+import { payloadCapacity, type SlotPlace, sealSlot } from './slot.ts';
+import { dataSlotIndex } from './slot-order.ts';
+
+/** Slots that lie one behind the other are written together, this many bytes at most. */
+const WRITE_SIZE = MIB;
+
+export interface LogWriterOptions {
+  /** The partition. */
+  readonly device: Device;
+  readonly homes: SlotHomes;
+  readonly template: Uint8Array;
+}
+
+/** Home of the nearest anchor at or before slot `index`. */
+export const anchorHomeOf = (homes: SlotHomes, index: number): ByteOffset =>
+  homes.homeOf(index - (index % ANCHOR_INTERVAL));
+
+/** Place of a slot that has a successor. Throws `refused` (`no-space`) when the planned extents are used up. */
+export const placeOf = (
+  homes: SlotHomes,
+  index: number,
+  rest: Pick<SlotPlace, 'kind' | 'logOffset' | 'firstRecord'>,
+): SlotPlace => {
+  if (index + 1 >= homes.slotCount) {
+    throw refused('the image does not fit into the free space', {
+      code: 'no-space',
+      found: `${homes.slotCount} slots of ${homes.slotSize} bytes`,
+      wayOut: 'Free some space, or use a stronger compression level.',
+    });
+  }
+  return {
+    ...rest,
+    index,
+    home: homes.homeOf(index),
+    nextHome: homes.homeOf(index + 1),
+    anchorHome: anchorHomeOf(homes, index),
+  };
+};
+
+/** Cuts the log into data slots and writes them in order. Holds at most `WRITE_SIZE` bytes. */
+export class LogWriter {
+  readonly #device: Device;
+  readonly #homes: SlotHomes;
+  readonly #template: Uint8Array;
+  readonly #capacity: number;
+  readonly #chunk: Uint8Array;
+  /** Slot index of the first slot in the chunk, and how many complete slots it holds. */
+  #chunkFirst: number;
+  #chunkSlots = 0;
+  /** Data slots completed. */
+  #slots = 0;
+  /** Payload bytes in the open slot, and where its first record starts. */
+  #filled = 0;
+  #firstRecord: number | undefined;
+
+  constructor(options: LogWriterOptions) {
+    this.#device = options.device;
+    this.#homes = options.homes;
+    this.#template = options.template;
+    this.#capacity = payloadCapacity(options.homes.slotSize);
+    this.#chunk = new Uint8Array(WRITE_SIZE);
+    this.#chunkFirst = dataSlotIndex(0);
+  }
+
+  /** Log position of the next record. */
+  get position(): number {
+    return this.#slots * this.#capacity + this.#filled;
+  }
+
+  /** Data slots begun so far. */
+  get slots(): number {
+    return this.#slots + (this.#filled > 0 ? 1 : 0);
+  }
+
+  /** Appends one record, padded to the alignment; returns its position in the log. */
+  append(...parts: readonly Uint8Array[]): number {
+    const position = this.position;
+    this.#firstRecord ??= this.#filled;
+    let length = 0;
+    for (const part of parts) {
+      this.#push(part);
+      length += part.length;
+    }
+    this.#push(new Uint8Array(roundUp(length, RECORD_ALIGNMENT) - length));
+    return position;
+  }
+
+  #push(part: Uint8Array): void {
+    for (let at = 0; at < part.length; ) {
+      const space = this.#capacity - this.#filled;
+      const piece = part.subarray(at, at + space);
+      this.#chunk.set(piece, this.#chunkSlots * this.#homes.slotSize + SLOT_HEADER_SIZE + this.#filled);
+      this.#filled += piece.length;
+      at += piece.length;
+      if (this.#filled === this.#capacity) this.#completeSlot();
+    }
+  }
+
+  #completeSlot(): void {
+    const { slotSize } = this.#homes;
+    const index = dataSlotIndex(this.#slots);
+    const place = placeOf(this.#homes, index, {
+      kind: 'data',
+      logOffset: this.#slots * this.#capacity,
+      firstRecord: this.#firstRecord,
+    });
+    const start = this.#chunkSlots * slotSize;
+    sealSlot(this.#chunk.subarray(start, start + slotSize), this.#template, place, this.#filled);
+    this.#slots += 1;
+    this.#chunkSlots += 1;
+    this.#filled = 0;
+    this.#firstRecord = undefined;
+    const follows = dataSlotIndex(this.#slots) === index + 1 && place.nextHome === place.home + slotSize;
+    if (!follows || (this.#chunkSlots + 1) * slotSize > WRITE_SIZE) this.#writeChunk();
+  }
+
+  #writeChunk(): void {
+    if (this.#chunkSlots > 0) {
+      const bytes = this.#chunk.subarray(0, this.#chunkSlots * this.#homes.slotSize);
+      this.#device.write(this.#homes.homeOf(this.#chunkFirst), bytes);
+    }
+    this.#chunk.fill(0);
+    this.#chunkSlots = 0;
+    this.#chunkFirst = dataSlotIndex(this.#slots);
+  }
+
+  /** Completes the last slot, adds empty ones up to `slots` in all, and writes what is held. */
+  finish(slots: number): number {
+    while (this.#filled > 0 || this.#slots < slots) this.#completeSlot();
+    this.#writeChunk();
+    return this.#slots;
+  }
+}

@@ -1,0 +1,98 @@
+import { totalLength } from '../bytes/runs.ts';
+import { refused } from '../errors.ts';
+import { type ByteLength, type ByteOffset, type Extent, formatBytes, MIB, type Run } from '../units.ts';
+import { MAX_SLOT_SIZE, MIN_SLOT_SIZE } from './layout.ts';
+
+/** Extents at least this long come first: a container of such is found by the quick scan. */
+export const PREFERRED_EXTENT = MIB;
+
+export interface Placement {
+  readonly slotSize: ByteLength;
+  /** Free extents in the order in which they are to be filled, each a multiple of the allocation unit. */
+  readonly extents: readonly Extent[];
+}
+
+export interface PlacementRequest {
+  /** Free clusters, ascending; read anew for each slot size that is tried. */
+  free(): Iterable<Run>;
+  readonly clusterSize: ByteLength;
+  readonly clusterBase: ByteOffset;
+  /** Bytes that will do even if nothing can be compressed. */
+  readonly wanted: ByteLength;
+  /** Bytes without which it is not worth beginning. */
+  readonly enough: ByteLength;
+}
+
+/** Keeps the highest runs of a streamed ascending list, as many as are needed to hold `wanted` bytes. */
+class Highest {
+  readonly #wanted: ByteLength;
+  readonly #kept: Extent[] = [];
+  #first = 0;
+  #total = 0;
+
+  constructor(wanted: ByteLength) {
+    this.#wanted = wanted;
+  }
+
+  add(extent: Extent): void {
+    this.#kept.push(extent);
+    this.#total += extent.length;
+    while (this.#total - this.#kept[this.#first]!.length >= this.#wanted) {
+      this.#total -= this.#kept[this.#first]!.length;
+      this.#first += 1;
+    }
+    if (this.#first > 4096 && this.#first * 2 > this.#kept.length) {
+      this.#kept.splice(0, this.#first);
+      this.#first = 0;
+    }
+  }
+
+  /** Highest first. */
+  descending(): Extent[] {
+    return this.#kept.slice(this.#first).reverse();
+  }
+}
+
+/**
+ * Chooses where a container may lie: the highest free extents of at least 1 MiB, then the highest smaller ones. The
+ * slot size is the largest that makes room enough, and as much room as is wanted is taken if it is there. Throws `refused` (`no-space`) when even the smallest does not.
+ */
+export const planPlacement = (request: PlacementRequest): Placement => {
+  const { clusterSize, clusterBase, wanted, enough } = request;
+  let found = 0;
+  for (let slotSize = MAX_SLOT_SIZE; slotSize >= MIN_SLOT_SIZE; slotSize /= 2) {
+    const unit = Math.max(slotSize, clusterSize);
+    const large = new Highest(wanted);
+    const small = new Highest(wanted);
+    for (const run of request.free()) {
+      const length = Math.floor((run.length * clusterSize) / unit) * unit;
+      if (length === 0) continue;
+      const start = clusterBase + run.start * clusterSize;
+      // What does not fill a unit stays free at the low end, so that the top is as high as it can be.
+      const extent = { start: start + (run.length * clusterSize - length), length };
+      if (length >= PREFERRED_EXTENT) large.add(extent);
+      else small.add(extent);
+    }
+    const extents = [...large.descending(), ...small.descending()];
+    found = Math.max(found, totalLength(extents));
+    if (totalLength(extents) >= Math.min(wanted, enough))
+      return { slotSize, extents: topUnitFirst(extents, unit) };
+  }
+  throw refused('not enough free space for the image', {
+    code: 'no-space',
+    expected: `about ${formatBytes(Math.min(wanted, enough))} in pieces of at least 4 KiB`,
+    found: formatBytes(found),
+    wayOut: 'Free some space, or use a stronger compression level.',
+  });
+};
+
+/**
+ * The first anchor belongs at the very top, where the backward scan looks first: the top unit of the highest extent
+ * becomes an extent of its own.
+ */
+const topUnitFirst = (extents: readonly Extent[], unit: ByteLength): Extent[] => {
+  const [top, ...rest] = extents;
+  if (top === undefined || top.length === unit) return [...extents];
+  const below = top.length - unit;
+  return [{ start: top.start + below, length: unit }, { start: top.start, length: below }, ...rest];
+};

@@ -1,0 +1,116 @@
+import { cancelled, usage } from '../errors.ts';
+import type { ByteLength } from '../units.ts';
+import { Pipeline } from './pipeline.ts';
+
+/** What a job is doing, in the order in which jobs do it. */
+export const PHASES = {
+  check: 'checking the file system',
+  scan: 'looking for images',
+  estimate: 'estimating the size of the image',
+  capture: 'writing the image',
+  'verify-slots': 'checking the slots of the image',
+  'verify-image': 'checking the image',
+  'read-back': 'reading back what was written',
+  claim: 'listing the image in the file system',
+  write: 'writing the partition',
+  release: 'removing the image from the file system',
+  wipe: 'overwriting the headers of the removed image',
+} as const;
+export type Phase = keyof typeof PHASES;
+
+export interface ProgressEvent {
+  readonly phase: Phase;
+  readonly done: ByteLength;
+  readonly total: ByteLength;
+}
+
+/** One thing that a person should know, as it happens. */
+export interface NoteEvent {
+  readonly note: string;
+  readonly severity: 'info' | 'warning';
+}
+
+export type JobEvent = ProgressEvent | NoteEvent;
+
+export interface JobOptions {
+  readonly onEvent?: (event: JobEvent) => void;
+  readonly signal?: AbortSignal;
+  /** Seconds since 1970; default: `SOURCE_DATE_EPOCH` or now. */
+  readonly now?: number;
+}
+
+/** What every job carries: progress, cancellation, workers, the time. */
+export class JobContext {
+  readonly startedAt = performance.now();
+  readonly now: number;
+  readonly #onEvent: ((event: JobEvent) => void) | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #pipeline: Pipeline | undefined;
+  #locked = false;
+
+  constructor(options: JobOptions = {}) {
+    this.#onEvent = options.onEvent;
+    this.#signal = options.signal;
+    this.now = options.now ?? currentTime();
+  }
+
+  /** Workers are started when they are first needed. */
+  get pipeline(): Pipeline {
+    this.#pipeline ??= new Pipeline();
+    return this.#pipeline;
+  }
+
+  progress(phase: Phase, done: ByteLength, total: ByteLength): void {
+    this.#onEvent?.({ phase, done, total });
+  }
+
+  note(note: string, severity: NoteEvent['severity'] = 'info'): void {
+    this.#onEvent?.({ note, severity });
+  }
+
+  /** Throws `cancelled` if that was asked for. Call where stopping leaves nothing half done. */
+  throwIfCancelled(): void {
+    if (!this.#locked && this.#signal?.aborted === true) {
+      throw cancelled('stopped on request', { code: 'cancelled' });
+    }
+  }
+
+  /** The same, and lets signals and timers run. */
+  async checkpoint(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    this.throwIfCancelled();
+  }
+
+  /** A stretch that is always finished: a few writes that belong together. */
+  withoutCancelling<T>(body: () => T): T {
+    this.#locked = true;
+    try {
+      return body();
+    } finally {
+      this.#locked = false;
+    }
+  }
+
+  seconds(): number {
+    return (performance.now() - this.startedAt) / 1000;
+  }
+
+  async close(): Promise<void> {
+    await this.#pipeline?.close();
+  }
+}
+
+/** The end of the year 9999, beyond which dates are not written in the usual form. */
+const LAST_SECOND = 253_402_300_799;
+
+/** Throws `usage` (`source-date-epoch`): a time that was asked for is not silently another one. */
+const currentTime = (): number => {
+  const fixed = process.env['SOURCE_DATE_EPOCH'];
+  if (fixed === undefined || fixed === '') return Math.floor(Date.now() / 1000);
+  if (/^\d{1,12}$/.test(fixed) && Number(fixed) <= LAST_SECOND) return Number(fixed);
+  throw usage('SOURCE_DATE_EPOCH is not a time', {
+    code: 'source-date-epoch',
+    expected: `seconds since 1970, at most ${LAST_SECOND}`,
+    found: fixed,
+  });
+};

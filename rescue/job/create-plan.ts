@@ -1,0 +1,138 @@
+import { complement, normalise, subtract, totalLength } from '../bytes/runs.ts';
+import type { ReadableDevice } from '../device/device.ts';
+import { refused } from '../errors.ts';
+import type { FileSystem, FileSystemDriver } from '../fs/filesystem.ts';
+import type { Image } from '../image/image.ts';
+import { SPACE } from '../image/layout.ts';
+import { type Placement, planPlacement } from '../image/placement.ts';
+import { worstCaseSize } from '../image/writer.ts';
+import { type ByteLength, formatBytes, KIB, MIB, type Run } from '../units.ts';
+import { type Capture, estimateRatio, inUnits } from './capture.ts';
+import type { JobContext } from './context.ts';
+import { controlOf } from './identity.ts';
+import type { CreateRequest } from './results.ts';
+import type { ListedContainer, OpenVolume, PartitionAccess } from './volume.ts';
+
+/** What stays free unless the person says otherwise: the smaller of 2 % and this. */
+const KEEP_FREE = 256 * MIB;
+
+/** The volume, or what it will be once some images are removed. */
+export interface ViewedVolume extends OpenVolume {
+  readonly view: ReadableDevice;
+}
+
+/** What is known before anything is written. */
+export interface CreatePlan {
+  /** What was planned on. */
+  readonly view: ReadableDevice;
+  readonly fileSystem: FileSystem;
+  readonly driver: FileSystemDriver;
+  readonly captures: readonly Capture[];
+  /** Bytes to capture, and how many of them belong to the partition's clusters. */
+  readonly rawBytes: ByteLength;
+  readonly usedBytes: ByteLength;
+  readonly placement: Placement;
+  readonly listed: readonly ListedContainer[];
+  readonly siblings: readonly Image[];
+}
+
+/** Measures and places an image. Throws `refused` (`no-space`) with the numbers. */
+export const makePlan = (
+  context: JobContext,
+  access: PartitionAccess,
+  { driver, fileSystem, view }: ViewedVolume,
+  listed: readonly ListedContainer[],
+  request: Pick<CreateRequest, 'codec' | 'minFree'>,
+): CreatePlan => {
+  const { geometry } = fileSystem;
+  const { clusterSize, clusterBase, clusterCount } = geometry;
+  const excluded = normalise(fileSystem.excludes().flatMap((exclude) => exclude.runs));
+  const captured = (): Iterable<Run> => subtract(fileSystem.allocation(), excluded);
+  const usedBytes = totalLength(captured()) * clusterSize;
+  const captures = capturesOf(access, fileSystem, captured);
+  const companions = captures
+    .slice(1)
+    .reduce((sum, each) => sum + totalLength(each.runs()) * each.space.unit, 0);
+  const rawBytes = usedBytes + companions;
+  context.progress('estimate', 0, 1);
+  const ratio = estimateRatio(captures[0]!, usedBytes / captures[0]!.space.unit, request.codec);
+  context.progress('estimate', 1, 1);
+  const free = (): Iterable<Run> =>
+    subtract(complement(fileSystem.allocation(), { start: 0, length: clusterCount }), fileSystem.bad());
+  const freeBytes = totalLength(free()) * clusterSize;
+  const minFree = request.minFree ?? Math.min(KEEP_FREE, Math.floor(geometry.size * 0.02));
+  const available = Math.max(0, freeBytes - minFree);
+  const slack = 1.1;
+  const enough = Math.ceil(rawBytes * ratio * slack) + 2 * MIB;
+  const runs = 1 + Math.ceil(rawBytes / MIB);
+  const wanted = Math.min(worstCaseSize(rawBytes, runs, 4 * KIB), available);
+  const lowest = Math.min(enough, worstCaseSize(rawBytes, runs, 64 * KIB));
+  if (available < lowest * 0.9) {
+    throw refused('there is not enough free space for an image', {
+      code: 'no-space',
+      expected: `about ${formatBytes(lowest)} besides ${formatBytes(minFree)} that stay free`,
+      found: `${formatBytes(freeBytes)} free`,
+      wayOut:
+        'Free some space, compress better (--level), keep less free (--min-free), or give up the old image first (--replace-first).',
+    });
+  }
+  const placement = planPlacement({
+    free,
+    clusterSize,
+    clusterBase,
+    wanted,
+    enough: Math.min(lowest, wanted),
+  });
+  return {
+    view,
+    fileSystem,
+    driver,
+    captures,
+    rawBytes,
+    usedBytes,
+    placement,
+    listed,
+    siblings: committed(listed),
+  };
+};
+
+const capturesOf = (
+  access: PartitionAccess,
+  fileSystem: FileSystem,
+  captured: () => Iterable<Run>,
+): Capture[] => {
+  const { geometry } = fileSystem;
+  const control = controlOf(access, fileSystem, BLANK);
+  return control.spaces.map((space): Capture => {
+    if (space.id === SPACE.partition) {
+      return {
+        space,
+        device: access.device,
+        runs: () => inUnits(captured(), geometry.clusterSize / space.unit),
+      };
+    }
+    if (space.of === 'disk') {
+      const whole = [{ start: 0, length: space.length / space.unit }];
+      return { space, device: access.disk!.device, runs: () => whole };
+    }
+    const outside = geometry.outside.map(({ start, length }) => ({
+      start: (start - space.start) / space.unit,
+      length: length / space.unit,
+    }));
+    return { space, device: access.device, runs: () => outside };
+  });
+};
+
+const BLANK = {
+  imageId: new Uint8Array(16),
+  kind: 'user',
+  name: '',
+  sequence: 0,
+  created: 0,
+  codec: { name: 'store', level: 0 },
+  containers: [],
+} as const;
+
+/** The images among listed containers that count. */
+export const committed = (listed: readonly ListedContainer[]): Image[] =>
+  listed.flatMap(({ image }) => (image?.state === 'committed' ? [image] : []));

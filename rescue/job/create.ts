@@ -1,0 +1,248 @@
+import { totalLength } from '../bytes/runs.ts';
+import { Guard } from '../device/guard.ts';
+import { isHoldfastError, refused } from '../errors.ts';
+import { PatchBuilder } from '../fs/patch.ts';
+import type { Image, ImageFacts } from '../image/image.ts';
+import { openImage } from '../image/reader.ts';
+import { JobContext, type JobOptions } from './context.ts';
+import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
+import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
+import { containerName, newImageId } from './identity.ts';
+import { createIntent } from './intents.ts';
+import { removeImage } from './removal.ts';
+import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
+import { settle } from './settle.ts';
+import { protect, refreshSiblings } from './siblings.ts';
+import { openPartition } from './subject.ts';
+import { statsOf, summarise } from './summary.ts';
+import { watchingWrites } from './unfinished.ts';
+import {
+  asRefusal,
+  type ListedContainer,
+  listContainers,
+  openVolume,
+  type PartitionAccess,
+  refuseInconsistent,
+  refuseReadOnly,
+  refuseUnfit,
+} from './volume.ts';
+
+/** Makes an image of a partition inside that partition. */
+export const create = async (request: CreateRequest, options: JobOptions = {}): Promise<CreateResult> => {
+  const context = new JobContext(options);
+  const partition = openPartition(request.target, { partition: request.partition, write: !request.dryRun });
+  try {
+    const access: PartitionAccess = { ...partition, identity: partition.subject.target.identity };
+    const made = await createInPartition(context, access, request);
+    const found = { ...made, start: partition.offset, number: partition.entry?.number };
+    return {
+      target: request.target,
+      image: summarise({ ...found, foundBy: 'filesystem' }),
+      stats: statsOf(context, made.image, partition.traffic()),
+      replaced: made.replaced,
+      written: !request.dryRun,
+    };
+  } finally {
+    partition.close();
+    await context.close();
+  }
+};
+
+export interface Created {
+  readonly image: ImageFacts;
+  readonly state: 'committed' | 'prepared';
+  readonly reason: string | undefined;
+  readonly replaced: readonly string[];
+}
+
+/** The same on a partition that is open already. Offsets count from the partition's start. */
+export const createInPartition = (
+  context: JobContext,
+  access: PartitionAccess,
+  request: Omit<CreateRequest, 'target' | 'partition'>,
+): Promise<Created> =>
+  watchingWrites(
+    access.device,
+    'All files and all other images are as they were. Run the same command again.',
+    (device) => createOn(context, { ...access, device }, request),
+  );
+
+const createOn = async (
+  context: JobContext,
+  access: PartitionAccess,
+  request: Omit<CreateRequest, 'target' | 'partition'>,
+): Promise<Created> => {
+  const guard = new Guard(access.device);
+  if (!request.dryRun) await settle(context, guard, access);
+  const opened = openAndCheck(context, guard);
+  const listed = listContainers(guard, opened.fileSystem);
+  const images = committed(listed);
+  protect(guard, images);
+  const replaced = replacedImages(images, request);
+  replaced.forEach(refuseReadOnly);
+  for (const each of listed) {
+    if (each.image?.state === 'committed' || isLeftover(each)) continue;
+    context.note(
+      `Container ${each.name} cannot be used: ${each.image?.reason ?? 'no anchor opens'}. It is left alone.`,
+      'warning',
+    );
+  }
+  const { early, preview } = planWithRoom(context, guard, access, { opened, listed, replaced }, request);
+  const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
+  if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
+  if (request.dryRun) return dryRun(context, access, preview, request, replaced);
+  const plan = early.length === 0 ? preview : await makeRoom(context, guard, access, preview, early, request);
+  const written = await writeContainer(context, guard, access, plan, request);
+  const image = await commitContainer(context, guard, plan, written);
+  try {
+    for (const old of plan.siblings.filter(({ id }) => replaced.some((each) => each.id === id))) {
+      await removeImage(context, guard, { driver: plan.driver, image: old });
+    }
+    refreshSiblings(guard, [
+      ...plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id)),
+      image,
+    ]);
+    return {
+      image: reopened(guard, image),
+      state: 'committed',
+      reason: undefined,
+      replaced: replaced.map((each) => each.id),
+    };
+  } catch (error) {
+    throw new UnfinishedError(
+      error as Error,
+      'The new image is complete and committed; run the same command again to remove the old one.',
+    );
+  }
+};
+
+interface Situation {
+  readonly opened: ViewedVolume;
+  readonly listed: readonly ListedContainer[];
+  readonly replaced: readonly Image[];
+}
+
+/**
+ * Plans. `early` are the images that must go first: those that are replaced, where that was asked for; or, where there is no
+ * room for one more, those that a later one has replaced already but for their removal, in which a run was cut off. Writes
+ * nothing: the plan is that of the volume without them.
+ */
+const planWithRoom = (
+  context: JobContext,
+  guard: Guard,
+  access: PartitionAccess,
+  { opened, listed, replaced }: Situation,
+  request: Omit<CreateRequest, 'target' | 'partition'>,
+): { readonly early: readonly Image[]; readonly preview: CreatePlan } => {
+  const planWithout = (early: readonly Image[]) => {
+    const view = new PatchBuilder(guard);
+    const gone = listed.filter(({ image }) => early.some((each) => each.id === image?.id));
+    for (const { name } of gone) opened.driver.release(view, { name, time: context.now });
+    const left = listed.filter((each) => !gone.includes(each));
+    const preview = makePlan(context, access, { ...openVolume(view), view }, left, request);
+    return { early, preview };
+  };
+  if (request.replaceFirst && replaced.length > 0) return planWithout(replaced);
+  try {
+    return { early: [], preview: makePlan(context, access, opened, listed, request) };
+  } catch (error) {
+    const superseded = replaced.filter((image) =>
+      replaced.some((other) => sequenceOf(other) > sequenceOf(image)),
+    );
+    const crowded = isHoldfastError(error, 'refused') && error.detail.code === 'no-space';
+    if (!crowded || superseded.length === 0) throw error;
+    return planWithout(superseded);
+  }
+};
+
+/** Removes the images that must go first, and plans on what is left. */
+const makeRoom = async (
+  context: JobContext,
+  guard: Guard,
+  access: PartitionAccess,
+  { driver }: CreatePlan,
+  early: readonly Image[],
+  request: Omit<CreateRequest, 'target' | 'partition'>,
+): Promise<CreatePlan> => {
+  try {
+    for (const image of early) await removeImage(context, guard, { driver, image });
+    const opened = openAndCheck(context, guard);
+    return makePlan(context, access, opened, listContainers(guard, opened.fileSystem), request);
+  } catch (error) {
+    throw new UnfinishedError(
+      error as Error,
+      'An image that was to be replaced is removed already. Run the same command again.',
+    );
+  }
+};
+
+const sequenceOf = (image: Image): number => image.commit?.sequence ?? image.control.sequence;
+
+const reopened = (guard: Guard, image: Image): Image =>
+  openImage({ device: guard, anchorHome: image.homes.homeOf(0) });
+
+const openAndCheck = (context: JobContext, guard: Guard): ViewedVolume => {
+  const opened = { ...openVolume(guard), view: guard };
+  try {
+    refuseUnfit(opened.fileSystem);
+    context.progress('check', 0, 1);
+    refuseInconsistent(opened.fileSystem);
+    context.progress('check', 1, 1);
+  } catch (error) {
+    throw asRefusal(error);
+  }
+  return opened;
+};
+
+/** The images that the new one takes the place of. Throws `refused` (`factory-exists`). */
+const replacedImages = (
+  images: readonly Image[],
+  { kind, keepOld, forceFactory }: Pick<CreateRequest, 'kind' | 'keepOld' | 'forceFactory'>,
+): Image[] => {
+  const same = images.filter((image) => image.control.kind === kind);
+  if (kind === 'factory') {
+    if (same.length > 0 && !forceFactory) {
+      throw refused('there is a factory image already, and it is made only once', {
+        code: 'factory-exists',
+        found: same[0]!.id,
+        wayOut: 'Make a user image, or replace it with --force-factory.',
+      });
+    }
+    return same;
+  }
+  return keepOld ? [] : same;
+};
+
+/**
+ * Containers that never became an image, or that are none any more: only these are given up without being asked for. One
+ * that cannot be opened may still be put together again, or be one of a newer version.
+ */
+const isLeftover = ({ image }: ListedContainer): boolean =>
+  image?.state === 'prepared' || image?.state === 'removed';
+
+/** Plans as far as is possible without writing. */
+const dryRun = (
+  context: JobContext,
+  access: PartitionAccess,
+  plan: CreatePlan,
+  request: Pick<CreateRequest, 'kind' | 'name' | 'codec'>,
+  replaced: readonly Image[],
+): Created => {
+  const { control, identity } = describeImage(context, access, plan, request, newImageId());
+  const extents = plan.placement.extents;
+  const patch = claimPatch(context, plan, containerName(request.kind, control.id), extents);
+  const writes = patch.phases.flat().length;
+  context.note(`The file system would be changed by ${writes} writes in ${patch.phases.length} phases.`);
+  const image: ImageFacts = {
+    id: control.id,
+    identity,
+    control,
+    extents,
+    sealed: extents,
+    usedBytes: plan.usedBytes,
+    rawBytes: plan.rawBytes,
+    storedBytes: totalLength(extents),
+  };
+  const reason = 'dry run: nothing was written; extents are the room that would be used at most';
+  return { image, state: 'prepared', reason, replaced: replaced.map((each) => each.id) };
+};

@@ -1,0 +1,239 @@
+import { existsSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { SpanSet } from '../bytes/runs.ts';
+import { CountingDevice } from '../device/counting.ts';
+import type { Device } from '../device/device.ts';
+import { createSparseFile } from '../device/file.ts';
+import { footingOf } from '../device/footing.ts';
+import { Guard } from '../device/guard.ts';
+import { MemoryDevice } from '../device/memory.ts';
+import { rereadPartitionTable } from '../device/reread.ts';
+import { openTarget } from '../device/target.ts';
+import { Window } from '../device/window.ts';
+import { refused, usage } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import type { Found } from '../locate/found.ts';
+import { readTable } from '../partition/table.ts';
+import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
+import { openSubject, type Subject } from './subject.ts';
+import { mutableExtents } from './volume.ts';
+
+/** Where a restore writes: the partition, and the disk around it if there is one. */
+export interface RestorePlace {
+  readonly path: string;
+  /** The partition that holds the image, or would. */
+  readonly inPlace: boolean;
+  readonly identity: Subject['target']['identity'];
+  readonly partition: Guard;
+  /** The whole disk, where its table is in our care. */
+  readonly disk: Guard | undefined;
+  readonly table: Subject['table'];
+  /** Where the partition starts on the disk, or on TARGET. */
+  readonly start: ByteOffset;
+  readonly traffic: () => { readonly bytesRead: ByteLength; readonly bytesWritten: ByteLength };
+  /** After a table was written: lets the kernel see it. Call after `close`. */
+  reread(): string | undefined;
+  close(): void;
+}
+
+const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
+  extents.map(({ start, length }) => ({ start: start + by, length }));
+
+/** Protects images on a device on which their partition starts at `start`. */
+const protectAt = (guard: Guard, images: readonly { image: Image; start: ByteOffset }[]): void => {
+  for (const { image, start } of images) {
+    guard.protect(`${image.id}/${image.identity.generation}/${start}`, {
+      sealed: shifted(image.sealed, start),
+      mutable: shifted(mutableExtents(image), start),
+    });
+  }
+};
+
+const tooSmall = (path: string, needed: ByteLength, found: ByteLength) =>
+  refused(`${path} is too small for the image`, {
+    code: 'too-small',
+    expected: `at least ${needed} bytes (${formatBytes(needed)})`,
+    found: `${found} bytes (${formatBytes(found)})`,
+    wayOut: 'Restore to a place at least as large as the partition was.',
+  });
+
+/**
+ * Opens TARGET for restoring `chosen` in place. The partition is written through its own node where it has one, so that a
+ * mounted neighbour does not matter; otherwise the whole of TARGET is opened exclusively.
+ */
+export const openInPlace = (
+  path: string,
+  chosen: Found,
+  kept: readonly Found[],
+  everything: readonly Found[],
+): RestorePlace => {
+  const { sectorSize } = chosen.image.identity;
+  const looking = openSubject(path, false, sectorSize);
+  const { target, table } = looking;
+  const size = chosen.image.control.partition.size;
+  if (chosen.start + size > target.device.size) {
+    looking.close();
+    throw tooSmall(path, chosen.start + size, target.device.size);
+  }
+  const entry =
+    table?.valid === true ? table.partitions.find((each) => each.start === chosen.start) : undefined;
+  const node =
+    entry !== undefined && target.kind === 'disk'
+      ? target.nodes.find((each) => each.number === entry.number)
+      : undefined;
+  const inPartition = kept
+    .filter((each) => each.start === chosen.start)
+    .map(({ image }) => ({ image, start: 0 }));
+  if (node !== undefined && entry!.size === size) {
+    const own = openTarget(node.path, { write: true });
+    const device = new CountingDevice(own.device);
+    const partition = new Guard(device);
+    protectAt(partition, inPartition);
+    const close = (): void => {
+      own.close();
+      looking.close();
+    };
+    return {
+      path: node.path,
+      inPlace: true,
+      identity: target.identity,
+      partition,
+      disk: undefined,
+      table,
+      start: chosen.start,
+      traffic: () => device.traffic,
+      reread: () => undefined,
+      close,
+    };
+  }
+  looking.close();
+  const subject = openSubject(path, true, sectorSize);
+  const disk = new Guard(subject.device);
+  protectAt(
+    disk,
+    everything.filter((each) => kept.includes(each) || each.start !== chosen.start),
+  );
+  // Beside the disk's guard, not above it: what is opened in one must not be closed by the other.
+  const partition = new Guard(new Window(subject.device, { start: chosen.start, length: size }, path));
+  protectAt(partition, inPartition);
+  const isDisk = subject.table !== undefined && chosen.start > 0;
+  return {
+    path,
+    inPlace: true,
+    identity: subject.target.identity,
+    partition,
+    disk: isDisk ? disk : undefined,
+    table: subject.table,
+    start: chosen.start,
+    traffic: () => subject.device.traffic,
+    reread: () => {
+      const { outcome, message } = rereadPartitionTable(path);
+      return outcome === 'failed' ? message : undefined;
+    },
+    close: () => subject.close(),
+  };
+};
+
+export interface ElsewhereOptions {
+  /** A file that does not exist is not made. */
+  readonly dryRun: boolean;
+  /** TARGET, where the images were found, and the images. */
+  readonly subject: Pick<Subject, 'target'>;
+  readonly found: readonly Found[];
+  /** Container file that the image is read from. */
+  readonly from?: string | undefined;
+}
+
+/** Nothing protects images on another place than TARGET: it must not be TARGET under another name. */
+const refuseSource = (path: string, range: Extent, { subject, found, from }: ElsewhereOptions): void => {
+  const here = footingOf(path);
+  const own = { start: here.offset + range.start, length: range.length };
+  if (from !== undefined && footingOf(from).base === here.base) {
+    throw refused(`${path} is the file that the image is read from`, { code: 'to-is-source' });
+  }
+  const there = footingOf(subject.target.path);
+  if (there.base !== here.base) return;
+  const lying = new SpanSet(
+    found.flatMap(({ image, start }) => shifted(image.extents, there.offset + start)),
+  );
+  if (!lying.intersects(own)) return;
+  throw refused(`${path} is where images lie that were found on ${subject.target.path}`, {
+    code: 'to-holds-images',
+    wayOut: 'Leave out --to, and the images survive the restore; or name another place.',
+  });
+};
+
+/**
+ * Opens another place to restore to. A partition or a file takes the partition as it is (a file that does not exist is made); a
+ * disk with a table, or a whole block device of a disk image, takes it at its recorded place.
+ */
+export const openElsewhere = (path: string, image: Image, source: ElsewhereOptions): RestorePlace => {
+  const { offset, size } = image.control.partition;
+  const { sectorSize } = image.identity;
+  if (!existsSync(path))
+    return source.dryRun ? imagined(path, size, sectorSize) : made(path, size, sectorSize);
+  const subject = openSubject(path, true, sectorSize);
+  const { target } = subject;
+  const asDisk = offset > 0 && (target.kind === 'disk' || subject.table?.valid === true);
+  const start = asDisk ? offset : 0;
+  if (start + size > target.device.size) {
+    subject.close();
+    throw tooSmall(path, start + size, target.device.size);
+  }
+  try {
+    refuseSource(path, { start, length: size }, source);
+  } catch (error) {
+    subject.close();
+    throw error;
+  }
+  const disk = new Guard(subject.device);
+  return {
+    path,
+    inPlace: false,
+    identity: target.identity,
+    partition: new Guard(new Window(disk, { start, length: size }, path)),
+    disk: asDisk ? disk : undefined,
+    table: asDisk ? readTable(disk) : undefined,
+    start,
+    traffic: () => subject.device.traffic,
+    reread: () => {
+      const { outcome, message } = rereadPartitionTable(path);
+      return outcome === 'failed' ? message : undefined;
+    },
+    close: () => subject.close(),
+  };
+};
+
+/** A new file. It goes again if nothing came to be written to it. */
+const made = (path: string, size: ByteLength, sectorSize: ByteLength): RestorePlace => {
+  const file = createSparseFile(path, size, { sectorSize });
+  const opened = place(path, file, size);
+  const close = (): void => {
+    file.close();
+    if (opened.traffic().bytesWritten === 0) rmSync(path, { force: true });
+  };
+  return { ...opened, close };
+};
+
+/** A file that a dry run does not make. Throws `usage` (`target.missing`) if there is no folder for it. */
+const imagined = (path: string, size: ByteLength, sectorSize: ByteLength): RestorePlace => {
+  const folder = dirname(path);
+  if (!existsSync(folder)) throw usage(`${folder} does not exist`, { code: 'target.missing' });
+  return place(path, new MemoryDevice(size, sectorSize, path), size);
+};
+
+const place = (path: string, below: Device, size: ByteLength): RestorePlace => {
+  const device = new CountingDevice(below);
+  return {
+    path,
+    inPlace: false,
+    identity: { size, removable: false, rotational: false, mapped: false },
+    partition: new Guard(device),
+    disk: undefined,
+    table: undefined,
+    start: 0,
+    traffic: () => device.traffic,
+    reread: () => undefined,
+    close: () => {},
+  };
+};

@@ -1,0 +1,120 @@
+import { basename } from 'node:path';
+import { totalLength } from '../bytes/runs.ts';
+import type { Image } from '../image/image.ts';
+import type { Found } from '../locate/found.ts';
+import type { TablePlan } from '../partition/plan.ts';
+import { formatBytes } from '../units.ts';
+import type { CreatePlan } from './create-plan.ts';
+import type { RestorePlace } from './destination.ts';
+import { untouchedBytes } from './restore-plan.ts';
+import type { RestoreSource } from './restore-source.ts';
+import type { Intent } from './results.ts';
+import { summarise } from './summary.ts';
+import type { LostFrame } from './verify-image.ts';
+import type { PartitionAccess } from './volume.ts';
+
+/** What a create is about to do, for a person or a dry run. */
+export const createIntent = (
+  access: PartitionAccess,
+  plan: CreatePlan,
+  replaced: readonly Image[],
+): Intent => {
+  const { device, identity } = access;
+  const { model, serial } = identity;
+  return {
+    action: 'create',
+    deviceName: basename(device.name),
+    target: {
+      path: device.name,
+      size: device.size,
+      ...(model === undefined ? {} : { model }),
+      ...(serial === undefined ? {} : { serial }),
+      label: plan.fileSystem.label,
+    },
+    image: undefined,
+    writes: [
+      `An image of ${formatBytes(plan.usedBytes)} in use is written into free clusters, into ${formatBytes(totalLength(plan.placement.extents))} at most.`,
+      'The file system lists it afterwards as a file in /.holdfast.',
+    ],
+    keeps: ['All files, and all other images.'],
+    loses: replaced.map(
+      (image) =>
+        `The ${image.control.kind} image ${image.id.slice(0, 8)} "${image.control.name}", which the new one replaces.`,
+    ),
+    table: undefined,
+  };
+};
+
+/** What a restore is about to write, keep and lose. */
+export const restoreIntent = (
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
+  place: RestorePlace,
+  table: TablePlan | undefined,
+  lost: readonly LostFrame[],
+): Intent => {
+  const { chosen, kept, found } = source;
+  const { image } = chosen;
+  const { identity } = place;
+  const gone = place.inPlace
+    ? found.filter((each) => each.start === chosen.start && !kept.includes(each))
+    : [];
+  const name = (each: Found): string =>
+    `${each.image.control.kind} image ${each.image.id.slice(0, 8)} "${each.image.control.name}"`;
+  return {
+    action: 'restore',
+    deviceName: basename(place.path),
+    target: {
+      path: place.path,
+      size: identity.size,
+      ...(identity.model === undefined ? {} : { model: identity.model }),
+      ...(identity.serial === undefined ? {} : { serial: identity.serial }),
+      label: image.control.fileSystem.label,
+    },
+    image: summarise(chosen),
+    writes: [
+      `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${new Date(image.control.created * 1000).toISOString()}.`,
+      ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
+    ],
+    keeps: [
+      ...kept.map((each) => `${name(each)} stays where it is.`),
+      `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
+    ],
+    loses: [
+      `Everything that is on this partition now and is not in the image.`,
+      ...gone.filter((each) => each.state === 'committed').map((each) => `${name(each)} will be destroyed.`),
+      ...(table?.dropped ?? []).map(
+        (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
+      ),
+      ...(lost.length === 0 ? [] : [`${lost.length} damaged frames of the image cannot be restored.`]),
+    ],
+    table,
+  };
+};
+
+/** What a removal is about to do. */
+export const removeIntent = (
+  target: string,
+  identity: { readonly size: number; readonly model?: string; readonly serial?: string },
+  found: Found,
+): Intent => {
+  const { image } = found;
+  const { size, model, serial } = identity;
+  return {
+    action: 'remove',
+    deviceName: basename(target),
+    target: {
+      path: target,
+      size,
+      ...(model === undefined ? {} : { model }),
+      ...(serial === undefined ? {} : { serial }),
+      label: image.control.fileSystem.label,
+    },
+    image: summarise(found),
+    writes: [`${formatBytes(image.storedBytes)} become free in the file system.`],
+    keeps: ['All files, and all other images.'],
+    loses: [
+      `The ${image.control.kind} image ${image.id.slice(0, 8)} "${image.control.name}": it cannot be brought back.`,
+    ],
+    table: undefined,
+  };
+};

@@ -1,0 +1,164 @@
+import { existsSync } from 'node:fs';
+import { openFile } from '../device/file.ts';
+import { JoinedDevice } from '../device/joined.ts';
+import { corrupt, type HoldfastError, notFound, refused, usage } from '../errors.ts';
+import { CONTAINER_EXTENSION } from '../fs/filesystem.ts';
+import type { Image } from '../image/image.ts';
+import { openImage } from '../image/reader.ts';
+import { hasSlotMagic } from '../image/slot.ts';
+import type { Found } from '../locate/found.ts';
+import { type Located, locate } from '../locate/locate.ts';
+import { describePartition } from '../partition/model.ts';
+import type { Extent } from '../units.ts';
+import type { JobContext } from './context.ts';
+import type { Subject } from './subject.ts';
+
+/** Where on TARGET a request wants to look: one partition of its table, or everywhere. */
+export const rangeOf = (subject: Subject, number: number | undefined): Extent | undefined => {
+  if (number === undefined) return undefined;
+  const entry = subject.table?.partitions.find((each) => each.number === number);
+  if (entry !== undefined) return { start: entry.start, length: entry.size };
+  throw usage(`there is no partition ${number} on ${subject.target.path}`, {
+    code: 'partition.missing',
+    expected: subject.table?.partitions.map(describePartition).join('; ') || 'no partition table',
+  });
+};
+
+/** Climbs the ladder with progress; can be cancelled between any two reads. */
+export const locateOn = async (
+  context: JobContext,
+  subject: Subject,
+  options: { readonly depth: 'quick' | 'full'; readonly partition: number | undefined },
+): Promise<Located> => {
+  const within = rangeOf(subject, options.partition);
+  const ladder = locate({
+    device: subject.device,
+    diskOffset: subject.diskOffset,
+    table: subject.table,
+    depth: options.depth,
+    rotational: subject.target.identity.rotational,
+    ...(within === undefined ? {} : { within }),
+  });
+  let last = 0;
+  for (;;) {
+    const step = ladder.next();
+    if (step.done) return step.value;
+    if (step.value.note !== undefined) context.note(step.value.note);
+    // A pause per request would cost more than the request.
+    if (performance.now() - last > 50) {
+      context.progress('scan', step.value.covered, step.value.total);
+      await context.checkpoint();
+      last = performance.now();
+    }
+  }
+};
+
+const describe = ({ image, state }: Found): string =>
+  `${image.id.slice(0, 8)} (${image.control.kind} image "${image.control.name}", ${state})`;
+
+const places = (found: readonly Found[]): number => new Set(found.map((each) => each.start)).size;
+
+const ambiguous = (what: string, found: readonly Found[]) =>
+  refused(`several images could be meant by ${what}`, {
+    code: 'ambiguous',
+    found: found.map(describe).join('; '),
+    wayOut: 'Name one by its id with --image ID, or one partition with --partition N.',
+  });
+
+/**
+ * The image that SEL means. `latest` and `factory` look at committed images at home only, in one partition; an id or a name
+ * may choose any that is listed, but one that is foreign or was removed. Throws `not-found`, `refused` (`ambiguous`, `unusable`),
+ * `corrupt` (`image.damaged`) when there are only damaged ones,
+ * `unsupported` when there are only images of a newer version.
+ */
+export const selectImage = (images: readonly Found[], selector: string, newer?: HoldfastError): Found => {
+  if (images.length === 0) {
+    if (newer !== undefined) throw newer;
+    throw notFound('no image was found', {
+      code: 'no-image',
+      wayOut: 'Every byte of TARGET was looked at. If it is one partition, try the whole disk.',
+    });
+  }
+  if (selector === 'latest' || selector === 'factory') return selectByRule(images, selector);
+  const wanted = selector.toLowerCase();
+  const byId = images.filter((each) => /^[0-9a-f]{4,32}$/.test(wanted) && each.image.id.startsWith(wanted));
+  const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
+  const [only, ...more] = matching;
+  if (only === undefined) {
+    throw notFound(`no image is called "${selector}"`, {
+      code: 'no-such-image',
+      found: images.map(describe).join('; '),
+    });
+  }
+  if (more.length > 0) throw ambiguous(`"${selector}"`, matching);
+  // What no file system lists any more may still be whole: a volume that was made anew knows nothing of it.
+  if (only.state === 'foreign' || only.image.state === 'removed') {
+    throw refused(`image ${describe(only)} cannot be used: ${only.reason ?? only.state}`, {
+      code: 'unusable',
+    });
+  }
+  return only;
+};
+
+const selectByRule = (images: readonly Found[], selector: 'latest' | 'factory'): Found => {
+  const committed = images.filter((each) => each.state === 'committed');
+  const damaged = images.find((each) => each.state === 'damaged');
+  const users = committed.filter((each) => each.image.control.kind === 'user');
+  const factories = committed.filter((each) => each.image.control.kind === 'factory');
+  const candidates = selector === 'latest' && users.length > 0 ? users : factories;
+  if (candidates.length === 0) {
+    const wayOut = `Choose one with --image ID: ${images.map(describe).join('; ')}.`;
+    if (damaged !== undefined && (selector === 'latest' || damaged.image.control.kind === selector)) {
+      throw corrupt(`the image is damaged: ${damaged.reason ?? 'the reason is not known'}`, {
+        code: 'image.damaged',
+        structure: `image ${damaged.image.id.slice(0, 8)}`,
+        wayOut,
+      });
+    }
+    throw notFound(`no committed ${selector === 'factory' ? 'factory ' : ''}image was found`, {
+      code: 'no-image',
+      wayOut,
+    });
+  }
+  if (places(committed) > 1) throw ambiguous(`"${selector}"`, committed);
+  const sequence = (each: Found): number => each.image.commit?.sequence ?? each.image.control.sequence;
+  const newest = Math.max(...candidates.map(sequence));
+  const [best, ...more] = candidates.filter((each) => sequence(each) === newest);
+  if (more.length > 0) throw ambiguous(`"${selector}"`, candidates);
+  return best!;
+};
+
+/** Whether a path names a container file rather than a disk: it begins with a slot. */
+export const isContainerFile = (subject: Subject): boolean =>
+  subject.target.kind === 'file' && subject.device.size >= 4096 && hasSlotMagic(subject.device.read(0, 16));
+
+/** Opens NAME.hfi with its following parts NAME.001, ... Throws `corrupt`, `usage`, `io`. */
+export const openContainerFile = (path: string): { readonly image: Image; close(): void } => {
+  const first = openFile(path);
+  const parts = [first];
+  const stem = path.endsWith(CONTAINER_EXTENSION) ? path.slice(0, -CONTAINER_EXTENSION.length) : undefined;
+  const close = (): void => {
+    for (const part of parts) part.close();
+  };
+  try {
+    if (stem !== undefined) {
+      for (let number = 1; number < 1000; number += 1) {
+        const next = `${stem}.${String(number).padStart(3, '0')}`;
+        if (!existsSync(next)) break;
+        parts.push(openFile(next));
+      }
+    }
+    if (first.size < 4096 || !hasSlotMagic(first.read(0, 16))) {
+      throw corrupt(`${path} is not an image`, {
+        code: 'image.no-slot',
+        structure: 'container file',
+        offset: 0,
+      });
+    }
+    const device = new JoinedDevice([first, ...parts.slice(1)]);
+    return { image: openImage({ device, anchorHome: 0, asFile: true }), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+};

@@ -1,0 +1,119 @@
+import { availableParallelism } from 'node:os';
+import type { Worker } from 'node:worker_threads';
+import { allocatePageAligned } from '../device/direct.ts';
+import { ioError } from '../errors.ts';
+import {
+  type FrameResult,
+  type FrameTask,
+  REGION_SIZE,
+  type WorkerAnswer,
+  type WorkerRequest,
+} from './frame-task.ts';
+import { startWorker } from './worker-source.ts';
+
+/** Workers at most: each takes some 30 MiB, and the whole program must do with 256 MiB. */
+const MAX_WORKERS = 2;
+
+/**
+ * A small young generation makes the collector run often: what it frees are compression buffers outside the heap, of
+ * which hundreds of megabytes would pile up otherwise.
+ */
+const LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
+
+interface Waiting {
+  resolve(result: FrameResult<FrameTask>): void;
+  reject(error: Error): void;
+}
+
+/**
+ * Worker threads over a fixed pool of shared buffers. `process` keeps them all busy and still hands over results in
+ * the order of the items; a slow consumer holds the producer back, because regions are few.
+ */
+export class Pipeline {
+  readonly #memory: Uint8Array<SharedArrayBuffer>;
+  readonly #workers: Worker[];
+  readonly #regions: number;
+  readonly #waiting = new Map<number, Waiting>();
+  #nextId = 0;
+
+  constructor(workers = Math.min(MAX_WORKERS, availableParallelism())) {
+    // While each worker has a task, as many wait to be done or to be fetched, and one is being filled.
+    this.#regions = workers * 2 + 1;
+    this.#memory = allocatePageAligned(this.#regions * REGION_SIZE);
+    this.#workers = Array.from({ length: workers }, () => this.#start());
+  }
+
+  #start(): Worker {
+    const worker = startWorker('frame', { workerData: { memory: this.#memory }, resourceLimits: LIMITS });
+    worker.on('message', (answer: WorkerAnswer) => {
+      const waiting = this.#waiting.get(answer.id);
+      this.#waiting.delete(answer.id);
+      if (answer.result !== undefined) waiting?.resolve(answer.result);
+      else waiting?.reject(ioError(`a worker failed: ${answer.failure}`, { code: 'worker' }));
+    });
+    worker.on('error', (cause) => {
+      for (const { reject } of this.#waiting.values()) {
+        reject(ioError('a worker thread died', { code: 'worker', cause }));
+      }
+      this.#waiting.clear();
+    });
+    // Idle workers must not keep the program alive after a failure.
+    worker.unref();
+    return worker;
+  }
+
+  #run<T extends FrameTask>(region: number, task: T): Promise<FrameResult<T>> {
+    const id = this.#nextId;
+    this.#nextId += 1;
+    const request: WorkerRequest = { id, region, task };
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+      this.#workers[id % this.#workers.length]!.postMessage(request);
+    });
+  }
+
+  /**
+   * For each item: `fill` puts its input into a region and names the task, or returns undefined to skip it; `take`
+   * gets the results in the order of the items. Both run on this thread; the region is theirs until they return.
+   */
+  async process<Item, T extends FrameTask>(
+    items: Iterable<Item>,
+    fill: (item: Item, region: Uint8Array) => T | undefined,
+    take: (item: Item, result: FrameResult<T>, region: Uint8Array) => void | Promise<void>,
+  ): Promise<void> {
+    const free = Array.from({ length: this.#regions }, (_, index) => index);
+    const running: { item: Item; region: number; result: Promise<FrameResult<T>> }[] = [];
+    const bytesOf = (region: number): Uint8Array =>
+      this.#memory.subarray(region * REGION_SIZE, (region + 1) * REGION_SIZE);
+    const keepAlive = setInterval(() => {}, 60_000);
+    const finishOldest = async (): Promise<void> => {
+      const { item, region, result } = running.shift()!;
+      await take(item, await result, bytesOf(region));
+      free.push(region);
+    };
+    try {
+      for (const item of items) {
+        if (free.length === 0) await finishOldest();
+        const region = free.pop()!;
+        const task = fill(item, bytesOf(region));
+        if (task === undefined) {
+          free.push(region);
+          continue;
+        }
+        const result = this.#run(region, task);
+        // An error is met where the result is awaited, however late that is.
+        result.catch(() => {});
+        running.push({ item, region, result });
+      }
+      while (running.length > 0) await finishOldest();
+    } finally {
+      // After a failure the workers may still write into their regions: let them end before these are used again.
+      await Promise.allSettled(running.map((each) => each.result));
+      clearInterval(keepAlive);
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}

@@ -1,0 +1,153 @@
+import { SpanSet } from '../bytes/runs.ts';
+import type { Device } from '../device/device.ts';
+import type { Guard } from '../device/guard.ts';
+import { isHoldfastError, refused } from '../errors.ts';
+import type { FileSystemDriver } from '../fs/filesystem.ts';
+import type { Patch } from '../fs/patch.ts';
+import { readCommit, writeCommit } from '../image/commit.ts';
+import type { Image } from '../image/image.ts';
+import { clearJournal, writeJournal } from '../image/journal.ts';
+import { SLOT_HEADER_SIZE } from '../image/layout.ts';
+import { hasSlotMagic, parseSlotHeader } from '../image/slot.ts';
+import type { Run } from '../units.ts';
+import { applyPatch } from './apply.ts';
+import type { JobContext } from './context.ts';
+import {
+  asRefusal,
+  clusterRuns,
+  listContainers,
+  mutableExtents,
+  openVolume,
+  refuseReadOnly,
+} from './volume.ts';
+
+export interface RemovalRequest {
+  readonly driver: FileSystemDriver;
+  readonly image: Image;
+  /** The name under which the file system lists it, where only some of its clusters are listed. */
+  readonly name?: string;
+}
+
+/** Says in the image's own commit record that it is removed: from here on it is no image any more. */
+export const writeTombstone = (guard: Guard, image: Image, now: number): void => {
+  const { mutableHomes } = image;
+  if (mutableHomes === undefined) {
+    throw refused('the image has no commit record that could say so', { code: 'remove.no-commit' });
+  }
+  const current = readCommit(guard, mutableHomes, image.identity.imageId)?.commit;
+  if (current?.state === 'removed') return;
+  guard.withOpened(mutableExtents(image), (opened) => {
+    writeCommit(opened, mutableHomes, {
+      generation: image.identity.generation,
+      sequence: current?.sequence ?? image.control.sequence,
+      imageId: image.identity.imageId,
+      rootDigest: image.rootDigest,
+      time: now,
+      state: 'removed',
+      siblings: [],
+      siblingTotal: 0,
+    });
+  });
+};
+
+/**
+ * Removes an image: tombstone, release of its clusters by a journaled patch, then its slot headers. Safe to be cut off
+ * anywhere: running it again goes on where it stopped.
+ */
+export const removeImage = async (
+  context: JobContext,
+  guard: Guard,
+  request: RemovalRequest,
+): Promise<void> => {
+  const { image } = request;
+  refuseReadOnly(image);
+  // Computed in full before the tombstone: an image on a volume that cannot be changed is not given up.
+  const patch = releasePatch(context, guard, request);
+  writeTombstone(guard, image, context.now);
+  if (patch !== undefined) {
+    context.progress('release', 0, 1);
+    const opened = mutableExtents(image);
+    const { journal } = image;
+    if (journal !== undefined) {
+      guard.withOpened(opened, (device) => {
+        const { imageId, generation } = image.identity;
+        writeJournal(device, journal, { purpose: 'release', generation, imageId, patch });
+      });
+    }
+    applyPatch(guard, patch);
+    if (journal !== undefined) guard.withOpened(opened, (device) => clearJournal(device, journal));
+    context.progress('release', 1, 1);
+  }
+  if (guard.images.includes(image.id)) guard.giveUp(image.id);
+  await wipeHeaders(context, guard, image);
+};
+
+/** Undefined when the file system lists the container no more. Throws `refused` (`source-damaged`), `unsupported`, `io`. */
+const releasePatch = (
+  context: JobContext,
+  guard: Guard,
+  { driver, image, name }: RemovalRequest,
+): Patch | undefined => {
+  try {
+    const listed = listContainers(guard, driver.open(guard)).find(
+      (each) => each.name === name || isListing(each.runs, image),
+    );
+    if (listed === undefined) return undefined;
+    return driver.patch(guard, (editor) => driver.release(editor, { name: listed.name, time: context.now }));
+  } catch (error) {
+    throw asRefusal(error);
+  }
+};
+
+/** Whether these are exactly the image's clusters, in its order. */
+export const isListing = (runs: readonly Run[], image: Image): boolean => {
+  const { clusterSize, clusterBase } = image.identity;
+  const own = clusterRuns(image.extents, clusterSize, clusterBase);
+  return (
+    own.length === runs.length &&
+    own.every((each, index) => each.start === runs[index]!.start && each.length === runs[index]!.length)
+  );
+};
+
+/**
+ * Overwrites the headers of slots that lie in clusters that are free now and still carry this image's valid header. The
+ * first slot, an anchor, goes last: until then the image is found, and its removal can go on.
+ */
+export const wipeHeaders = async (context: JobContext, partition: Device, image: Image): Promise<void> => {
+  const { fileSystem } = openVolume(partition);
+  const { clusterSize, clusterBase } = fileSystem.geometry;
+  const inUse = new SpanSet(
+    (function* () {
+      const own = new SpanSet(clusterRuns(image.extents, clusterSize, clusterBase));
+      for (const run of fileSystem.allocation()) yield* own.within(run);
+    })(),
+  );
+  const { homes } = image;
+  const unit = partition.sectorSize;
+  const zeros = new Uint8Array(Math.max(unit, SLOT_HEADER_SIZE));
+  for (let done = 0; done < homes.slotCount; done += 1) {
+    const index = homes.slotCount - 1 - done;
+    if (index === 0) partition.flush();
+    const home = homes.homeOf(index);
+    const cluster = Math.floor((home - clusterBase) / clusterSize);
+    if (!inUse.has(cluster) && isOwnSlot(partition, home, image)) partition.write(home, zeros);
+    if (done % 1024 === 0) {
+      context.progress('wipe', done * homes.slotSize, image.storedBytes);
+      await context.checkpoint();
+    }
+  }
+  partition.flush();
+  context.progress('wipe', image.storedBytes, image.storedBytes);
+};
+
+const isOwnSlot = (partition: Device, home: number, image: Image): boolean => {
+  const bytes = partition.read(home, SLOT_HEADER_SIZE);
+  if (!hasSlotMagic(bytes)) return false;
+  try {
+    const header = parseSlotHeader(bytes, home);
+    return header.home === home && Buffer.compare(header.imageId, image.identity.imageId) === 0;
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return false;
+  }
+};

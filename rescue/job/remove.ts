@@ -1,0 +1,100 @@
+import type { ReadableDevice } from '../device/device.ts';
+import { Guard } from '../device/guard.ts';
+import { refused, usage } from '../errors.ts';
+import { type Found, resolveSiblings } from '../locate/found.ts';
+import { JobContext, type JobOptions } from './context.ts';
+import { removeIntent } from './intents.ts';
+import { locateOn, selectImage } from './locating.ts';
+import { removeImage } from './removal.ts';
+import type { RemoveRequest, RemoveResult } from './results.ts';
+import { settle } from './settle.ts';
+import { protect, refreshSiblings } from './siblings.ts';
+import { openPartition, openSubject } from './subject.ts';
+import { statsOf, summarise } from './summary.ts';
+import { watchingWrites } from './unfinished.ts';
+import { listContainers, openVolume, type PartitionAccess, refuseUnfit } from './volume.ts';
+
+/** Removes one image: its clusters become free. An image that an earlier run began to remove is removed to the end. */
+export const remove = async (request: RemoveRequest, options: JobOptions = {}): Promise<RemoveResult> => {
+  const context = new JobContext(options);
+  try {
+    const found = await find(context, request);
+    const number = found.number ?? request.partition;
+    const partition = openPartition(request.target, { partition: number, write: !request.dryRun });
+    try {
+      const identity = partition.subject.target.identity;
+      const agreed = await request.confirm(removeIntent(request.target, identity, found));
+      if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
+      if (!request.dryRun) await removeFrom(context, { ...partition, identity }, found);
+      return {
+        target: request.target,
+        image: summarise(found),
+        stats: statsOf(context, found.image, partition.traffic()),
+        written: !request.dryRun,
+      };
+    } finally {
+      partition.close();
+    }
+  } finally {
+    await context.close();
+  }
+};
+
+/** Also finds an image that carries a tombstone: its removal was begun. */
+const find = async (context: JobContext, request: RemoveRequest): Promise<Found> => {
+  if (request.image === '') throw usage('remove needs --image', { code: 'image' });
+  const subject = openSubject(request.target, false);
+  try {
+    const { partition } = request;
+    const located = await locateOn(context, subject, { depth: 'quick', partition });
+    const begun = [...located.images, ...listedSiblings(subject.device, located.images)].find(
+      (each) =>
+        each.image.state === 'removed' &&
+        request.image.length >= 4 &&
+        each.image.id.startsWith(request.image),
+    );
+    return begun ?? selectImage(located.images, request.image, located.newer);
+  } finally {
+    subject.close();
+  }
+};
+
+/** An image is in the lists of the others until all of it is removed; no file system lists it then, and no scan looks for it. */
+const listedSiblings = (device: ReadableDevice, found: readonly Found[]): Found[] =>
+  found
+    .filter(({ state }) => state === 'committed')
+    .flatMap((each) =>
+      resolveSiblings(device, each).siblings.map(({ image, start }) => ({ ...each, image, start })),
+    );
+
+/** The same on a partition that is open. Throws `refused` when the volume may not be changed. */
+export const removeFrom = (
+  context: JobContext,
+  access: PartitionAccess,
+  found: Pick<Found, 'image' | 'state'>,
+): Promise<void> =>
+  watchingWrites(access.device, 'Run the same command again: it goes on where this one stopped.', (device) =>
+    removeOn(context, { ...access, device }, found),
+  );
+
+const removeOn = async (
+  context: JobContext,
+  access: PartitionAccess,
+  found: Pick<Found, 'image' | 'state'>,
+): Promise<void> => {
+  const guard = new Guard(access.device);
+  await settle(context, guard, access);
+  const { driver, fileSystem } = openVolume(guard);
+  refuseUnfit(fileSystem);
+  const images = listContainers(guard, fileSystem).flatMap(({ image }) =>
+    image?.state === 'committed' ? [image] : [],
+  );
+  protect(guard, images);
+  // Not opened anew: of an image whose removal was begun, the anchors may be gone already.
+  const { image } = found;
+  await removeImage(context, guard, { driver, image });
+  refreshSiblings(
+    guard,
+    images.filter((each) => each.id !== image.id),
+  );
+};

@@ -1,0 +1,163 @@
+import { intersect, normalise, SpanSet, subtract, toExtents, totalLength } from '../bytes/runs.ts';
+import type { ReadableDevice } from '../device/device.ts';
+import { refused } from '../errors.ts';
+import type { FileSystemDriver } from '../fs/filesystem.ts';
+import { PatchBuilder } from '../fs/patch.ts';
+import { probeFileSystem } from '../fs/probe.ts';
+import type { Image } from '../image/image.ts';
+import { PARTITION_SCHEME } from '../image/layout.ts';
+import { ImageView } from '../image/view.ts';
+import type { Found } from '../locate/found.ts';
+import { guidText } from '../partition/guid.ts';
+import type { KnownPartition } from '../partition/merge.ts';
+import { planTable, type TablePlan } from '../partition/plan.ts';
+import { parseSavedTable, type SavedTable } from '../partition/saved.ts';
+import { type LiveTable, readTable } from '../partition/table.ts';
+import { formatBytes, type Run } from '../units.ts';
+import type { JobContext } from './context.ts';
+import { containerName } from './identity.ts';
+import { clusterRuns } from './volume.ts';
+import type { FinalView } from './write-image.ts';
+import { decodeXzBlocking } from './xz-blocking.ts';
+
+/** The file system that an image holds, recognised in the image itself: it must be sound before it replaces anything. */
+export const driverOf = (image: Image, view: ReadableDevice): FileSystemDriver => {
+  const probed = probeFileSystem(view);
+  if ('driver' in probed) return probed.driver;
+  throw refused(`image ${image.id.slice(0, 8)} holds no file system that this version handles`, {
+    code: 'unknown-filesystem',
+    found: probed.other,
+  });
+};
+
+const runsOf = (image: Image, within: Image): Run[] => {
+  const { clusterSize, clusterBase } = within.control.geometry;
+  return clusterRuns(image.extents, clusterSize, clusterBase);
+};
+
+/**
+ * Refuses if a container that is to survive lies where the chosen image has data. Moving it out of the way is not built yet,
+ * so the numbers and the ways out are said.
+ */
+const refuseCollisions = (image: Image, survivors: readonly Image[]): void => {
+  for (const survivor of survivors) {
+    const own = normalise(runsOf(survivor, image));
+    const shared = totalLength(intersect(image.inUse(), own));
+    if (shared === 0) continue;
+    const bytes = formatBytes(shared * image.control.geometry.clusterSize);
+    if (survivor.id === image.id) {
+      throw refused('the image claims clusters for its own slots that it says were in use', {
+        code: 'self-collision',
+        found: bytes,
+      });
+    }
+    throw refused(`image ${survivor.id.slice(0, 8)} lies where the chosen image has data`, {
+      code: 'collision',
+      found: bytes,
+      wayOut: `Restore to another place with --to, or let it be destroyed with --drop ${survivor.id.slice(0, 8)}.`,
+    });
+  }
+};
+
+/**
+ * What the partition is to look like: the image, with the containers released that its metadata lists, and all survivors claimed.
+ * Throws `refused`, `corrupt`, `unsupported`: before anything is written.
+ */
+export const planView = (context: JobContext, image: Image, survivors: readonly Image[]): FinalView => {
+  const view = new ImageView(image, decodeXzBlocking);
+  const driver = driverOf(image, view);
+  refuseCollisions(image, survivors);
+  const editor = new PatchBuilder(view);
+  for (const { name } of image.control.containers) driver.release(editor, { name, time: context.now });
+  const avoid = new SpanSet(survivors.flatMap((each) => runsOf(each, image)));
+  for (const survivor of survivors) {
+    const { kind } = survivor.control;
+    driver.claim(editor, {
+      name: containerName(kind, survivor.id),
+      runs: runsOf(survivor, image),
+      time: survivor.control.created,
+      avoid,
+    });
+  }
+  // Zeroed, not stored: what must not come back to life, such as the head of a hibernation file.
+  for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
+  const changed = wholeWhereFree(
+    image,
+    new SpanSet(editor.changes().map(({ offset, after }) => ({ start: offset, length: after.length }))),
+  );
+  const { geometry } = driver.open(editor);
+  if (geometry.size > image.control.partition.size) {
+    throw refused('the restored file system would be larger than its partition', { code: 'geometry' });
+  }
+  return { view: editor, changed };
+};
+
+/**
+ * Clusters that were free in the image read as zeros in its view, but the disk holds anything there: where one is put to
+ * use, all of it is written, not only what differs from zeros.
+ */
+const wholeWhereFree = (image: Image, changed: SpanSet): SpanSet => {
+  const { clusterSize, clusterBase, clusterCount } = image.control.geometry;
+  const touched = changed.spans.flatMap(({ start, length }): Run[] => {
+    const first = Math.floor((start - clusterBase) / clusterSize);
+    const last = Math.floor((start + length - 1 - clusterBase) / clusterSize);
+    return first < 0 || last >= clusterCount ? [] : [{ start: first, length: last - first + 1 }];
+  });
+  const free = subtract(normalise(touched), image.inUse());
+  return new SpanSet([...changed.spans, ...toExtents(free, clusterSize, clusterBase)]);
+};
+
+const savedOf = (image: Image): SavedTable | null => {
+  if (image.control.table === null || image.control.table === undefined) return null;
+  try {
+    return parseSavedTable(image.control.table);
+  } catch {
+    // A damaged copy is no copy: the slots still say where the partition was.
+    return null;
+  }
+};
+
+/** What an image knows of its partition, for the table rules. */
+export const knownPartition = (image: Image, start: number): KnownPartition => {
+  const { identity, control } = image;
+  const gpt = identity.partitionScheme === PARTITION_SCHEME.gpt;
+  const mbr = identity.partitionScheme === PARTITION_SCHEME.mbr;
+  const type =
+    control.partition.type ??
+    (gpt
+      ? guidText(identity.partitionType)
+      : mbr
+        ? identity.partitionType[0]!.toString(16).padStart(2, '0')
+        : null);
+  return {
+    source: `image ${image.id.slice(0, 8)} "${control.name}"`,
+    start,
+    size: identity.partitionSize,
+    sectorSize: identity.sectorSize,
+    type,
+    uuid: control.partition.uuid ?? (gpt ? guidText(identity.partitionUuid) : null),
+    diskSize: identity.diskSize === 0 ? null : identity.diskSize,
+    saved: savedOf(image),
+  };
+};
+
+/** The table rules applied to a whole disk; undefined where there is no disk around the partition. */
+export const planDiskTable = (
+  disk: ReadableDevice,
+  live: LiveTable | undefined,
+  chosen: Pick<Found, 'image' | 'start'>,
+  others: readonly Pick<Found, 'image' | 'start'>[],
+): TablePlan =>
+  planTable({
+    device: disk,
+    live: live ?? readTable(disk),
+    wanted: knownPartition(chosen.image, chosen.start),
+    others: others.map((each) => knownPartition(each.image, each.start)),
+  });
+
+/** Bytes of clusters that are free in the image: they are left as they are. */
+export const untouchedBytes = (image: Image): number => {
+  const { clusterCount, clusterSize } = image.control.geometry;
+  const all = [{ start: 0, length: clusterCount }];
+  return totalLength(subtract(all, image.inUse())) * clusterSize;
+};

@@ -1,0 +1,150 @@
+import { refused, usage } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { type Found, resolveSiblings } from '../locate/found.ts';
+import type { Located } from '../locate/locate.ts';
+import type { JobContext } from './context.ts';
+import { openElsewhere, openInPlace, type RestorePlace } from './destination.ts';
+import { isContainerFile, locateOn, openContainerFile, selectImage } from './locating.ts';
+import type { RestoreRequest } from './results.ts';
+import { openSubject, type Subject } from './subject.ts';
+
+/** The image, and what else is on the target. */
+export interface RestoreSource {
+  readonly chosen: Found;
+  /** Images that survive, the chosen one among them if it lies on the target. */
+  readonly kept: readonly Found[];
+  /** Everything that was found on the target. */
+  readonly found: readonly Found[];
+  readonly subject: Subject;
+}
+
+/** Finds the image and everything that must survive. What is opened here is closed by `closers`. */
+export const findSource = async (
+  context: JobContext,
+  request: RestoreRequest,
+  closers: (() => void)[],
+): Promise<RestoreSource> => {
+  const subject = openSubject(request.target, false);
+  closers.push(() => subject.close());
+  if (isContainerFile(subject)) {
+    throw usage(`${request.target} is an image, not a place to restore to`, {
+      code: 'target.image',
+      wayOut: `Name the partition or disk, and give the image with --from ${request.target}.`,
+    });
+  }
+  const { partition } = request;
+  const located = await locateOn(context, subject, { depth: 'quick', partition });
+  if (request.from !== undefined) {
+    const file = openContainerFile(request.from);
+    closers.push(() => file.close());
+    const { image } = file;
+    const start = targetStart(subject, partition, image);
+    const chosen: Found = {
+      image,
+      start,
+      number: undefined,
+      state: 'committed',
+      reason: undefined,
+      foundBy: 'filesystem',
+    };
+    const all = await everythingAt(context, subject, located, start, partition);
+    const kept = request.to === undefined ? survivors(all, start, undefined, request) : [];
+    return { chosen, kept, found: all, subject };
+  }
+  const chosen = selectImage(located.images, request.image, located.newer);
+  if (chosen.state === 'moved') {
+    context.note(
+      `Image ${chosen.image.id.slice(0, 8)} is not where it was made: ${chosen.reason}.`,
+      'warning',
+    );
+  }
+  if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
+  const all = await withSiblings(context, subject, located, chosen, partition);
+  return { chosen, kept: survivors(all, chosen.start, chosen, request), found: all, subject };
+};
+
+/** Where on TARGET a container file's partition is to go: TARGET itself, or the partition that is meant. */
+const targetStart = (subject: Subject, number: number | undefined, image: Image): number => {
+  const entry = subject.table?.partitions.find((each) =>
+    number === undefined ? each.start === image.control.partition.offset : each.number === number,
+  );
+  if (entry !== undefined) return entry.start;
+  return subject.table === undefined ? 0 : image.control.partition.offset;
+};
+
+/** All images on the target: the sibling lists if they resolve, else a scan to full depth. */
+const withSiblings = async (
+  context: JobContext,
+  subject: Subject,
+  located: Located,
+  chosen: Found,
+  partition: number | undefined,
+): Promise<readonly Found[]> => {
+  const { siblings, complete } = resolveSiblings(subject.device, chosen);
+  if (!complete && located.depth !== 'full') {
+    context.note('The list of other images on this disk cannot be followed: looking at every byte for them.');
+    const full = await locateOn(context, subject, { depth: 'full', partition });
+    return full.images;
+  }
+  const known = new Set(located.images.map((each) => each.image.id));
+  const more = siblings
+    .filter(({ image }) => !known.has(image.id) && image.state === 'committed')
+    .map(({ image, start }): Found => ({ ...chosen, image, start, state: 'committed', reason: undefined }));
+  return [...located.images, ...more];
+};
+
+const everythingAt = async (
+  context: JobContext,
+  subject: Subject,
+  located: Located,
+  start: number,
+  partition: number | undefined,
+): Promise<readonly Found[]> => {
+  const first = located.images.find((each) => each.start === start && each.state === 'committed');
+  return first === undefined ? located.images : withSiblings(context, subject, located, first, partition);
+};
+
+/**
+ * Committed images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
+ * (`drop-chosen`, `drop-unmatched`): what is to be destroyed must be named beyond doubt.
+ */
+const survivors = (
+  found: readonly Found[],
+  start: number,
+  chosen: Found | undefined,
+  { drop }: Pick<RestoreRequest, 'drop'>,
+): Found[] => {
+  const here = found.filter(
+    (each) => each.start === start && (each === chosen || each.state === 'committed'),
+  );
+  const dropped = drop.map((id) => {
+    const [only, ...more] = here.filter((each) => id !== '' && each.image.id.startsWith(id.toLowerCase()));
+    if (only === undefined || more.length > 0) {
+      throw refused(`--drop ${id} does not name exactly one image of this partition`, {
+        code: 'drop-unmatched',
+        found: here.map((each) => each.image.id).join(', '),
+        wayOut: 'Give the id of the image that may be destroyed, or enough of its beginning.',
+      });
+    }
+    if (only === chosen) {
+      throw refused('the image that is to be restored cannot be dropped', { code: 'drop-chosen' });
+    }
+    return only;
+  });
+  return here.filter((each) => !dropped.includes(each));
+};
+
+/** Opens the place that is written to. */
+export const openPlace = (request: RestoreRequest, source: RestoreSource): RestorePlace => {
+  const { chosen, kept, found, subject } = source;
+  if (request.to !== undefined) {
+    const { dryRun, from } = request;
+    return openElsewhere(request.to, chosen.image, { dryRun, subject, found, from });
+  }
+  return openInPlace(
+    request.target,
+    chosen,
+    kept,
+    found.filter((each) => each.state === 'committed'),
+  );
+};

@@ -1,0 +1,144 @@
+import { complement, SpanSet } from '../bytes/runs.ts';
+import type { Guard } from '../device/guard.ts';
+import { refused } from '../errors.ts';
+import { appendAudit } from '../image/audit.ts';
+import type { Image } from '../image/image.ts';
+import type { CompanionId } from '../partition/companion.ts';
+import { writableRanges } from '../partition/companion.ts';
+import type { TablePlan } from '../partition/plan.ts';
+import { type Extent, roundDown } from '../units.ts';
+import type { JobContext } from './context.ts';
+import type { RestorePlace } from './destination.ts';
+import type { RestoreSource } from './restore-source.ts';
+import { refreshSiblings } from './siblings.ts';
+import type { LostFrame } from './verify-image.ts';
+import { mutableExtents } from './volume.ts';
+import {
+  type Destination,
+  type FinalView,
+  readBackChanges,
+  readBackFrames,
+  writeChanges,
+  writeFrames,
+} from './write-image.ts';
+
+export interface WritePlan {
+  readonly final: FinalView;
+  readonly table: TablePlan | undefined;
+  readonly lost: readonly LostFrame[];
+}
+
+/** The order is what makes a cut harmless: unrecognisable first, recognisable last. */
+export const writeRestored = async (
+  context: JobContext,
+  verifyAfter: boolean,
+  source: Pick<RestoreSource, 'chosen' | 'kept'>,
+  place: RestorePlace,
+  { final, table, lost }: WritePlan,
+): Promise<void> => {
+  const { image } = source.chosen;
+  const { partition } = place;
+  const { geometry, spaces } = image.control;
+  const recognition = new SpanSet(geometry.recognition);
+  for (const { start, length } of recognition.spans) partition.write(start, new Uint8Array(length));
+  partition.flush();
+  const kept = source.kept.flatMap((each) => each.image.extents);
+  const closed = new SpanSet([...recognition.spans, ...kept]);
+  const allowed = new SpanSet(complement(closed.spans, { start: 0, length: partition.size }));
+  const destinations = spaces
+    .filter((each) => each.of === 'partition')
+    .map((space): Destination => ({ space, device: partition, allowed }));
+  const skip = new Set(lost.map((each) => each.frame.entries[0]!.logOffset));
+  const failIfNew = lostLater(skip);
+  await writeFrames(context, image, destinations, final, failIfNew);
+  writeChanges(partition, final, recognition);
+  partition.flush();
+  if (verifyAfter) {
+    await readBackFrames(context, image, destinations, final, skip);
+    readBackChanges(partition, { ...final, changed: new SpanSet(outside(final.changed, recognition)) });
+  }
+  if (place.disk !== undefined && table !== undefined) {
+    await writeTable(context, verifyAfter, image, place, table, failIfNew, skip);
+  }
+  writeRecognition(partition, final, recognition);
+  if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
+  noteRestored(context, source, partition, lost.length > 0);
+  refreshSiblings(
+    partition,
+    source.kept.map((each) => each.image),
+  );
+};
+
+/** The image remembers that it was used; only where it lies in the partition itself. */
+const noteRestored = (
+  context: JobContext,
+  { chosen, kept }: Pick<RestoreSource, 'chosen' | 'kept'>,
+  partition: Guard,
+  salvaged: boolean,
+): void => {
+  const { image } = chosen;
+  const { mutableHomes } = image;
+  if (mutableHomes === undefined || !kept.includes(chosen) || image.unknownRoCompat !== 0) return;
+  partition.withOpened(mutableExtents(image), (opened) => {
+    appendAudit(opened, mutableHomes, image.identity.imageId, {
+      action: 'restored',
+      time: context.now,
+      salvaged,
+    });
+  });
+};
+
+/** The sectors by which the volume is known go last, each whole or not at all: no half superblock is ever mounted. */
+const writeRecognition = (partition: Guard, final: FinalView, recognition: SpanSet): void => {
+  const firstSectorEnd = ({ start, length }: Extent): number =>
+    Math.min(start + length, roundDown(start, partition.sectorSize) + partition.sectorSize);
+  const write = (from: number, to: number): void => {
+    if (to > from) partition.write(from, final.view.read(from, to - from));
+  };
+  const spans = recognition.spans.map(({ start, length }): Extent => ({ start, length }));
+  for (const span of spans) write(firstSectorEnd(span), span.start + span.length);
+  partition.flush();
+  for (const span of spans) write(span.start, firstSectorEnd(span));
+  partition.flush();
+};
+
+function* outside(changed: SpanSet, recognition: SpanSet): Generator<Extent> {
+  for (const part of complement(recognition.spans, { start: 0, length: Number.MAX_SAFE_INTEGER })) {
+    yield* changed.within(part);
+  }
+}
+
+/** A frame that was whole when it was checked and is not any more: the device is failing under our hands. */
+const lostLater =
+  (known: ReadonlySet<number>) =>
+  (frame: { readonly entries: readonly { readonly logOffset: number }[] }, reason: string): void => {
+    if (known.has(frame.entries[0]!.logOffset)) return;
+    throw refused(`the image can no longer be read: ${reason}`, { code: 'image-lost' });
+  };
+
+/** Table first, companion ranges around it afterwards: boot code shares a sector with the table. */
+const writeTable = async (
+  context: JobContext,
+  verifyAfter: boolean,
+  image: Image,
+  place: RestorePlace,
+  table: TablePlan,
+  failIfNew: ReturnType<typeof lostLater>,
+  skip: ReadonlySet<number>,
+): Promise<void> => {
+  const disk = place.disk!;
+  for (const phase of table.patch.phases) {
+    for (const { offset, after } of phase) disk.write(offset, after);
+    disk.flush();
+  }
+  if (table.action !== 'rebuilt') return;
+  const destinations = image.control.spaces
+    .filter((each) => each.of === 'disk')
+    .map((space): Destination => {
+      const companion = { id: space.id as CompanionId, start: space.start, length: space.length };
+      return { space, device: disk, allowed: new SpanSet(writableRanges(companion, table.after)) };
+    });
+  await writeFrames(context, image, destinations, undefined, failIfNew);
+  disk.flush();
+  if (verifyAfter) await readBackFrames(context, image, destinations, undefined, skip);
+};

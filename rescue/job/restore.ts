@@ -1,0 +1,114 @@
+import { refused } from '../errors.ts';
+import type { Found } from '../locate/found.ts';
+import type { TablePlan } from '../partition/plan.ts';
+import type { Extent } from '../units.ts';
+import { JobContext, type JobOptions } from './context.ts';
+import type { RestorePlace } from './destination.ts';
+import { restoreIntent } from './intents.ts';
+import { planDiskTable, planView } from './restore-plan.ts';
+import { findSource, openPlace, type RestoreSource } from './restore-source.ts';
+import { writeRestored } from './restore-write.ts';
+import { type RestoreRequest, type RestoreResult, UnfinishedError } from './results.ts';
+import { statsOf, summarise } from './summary.ts';
+import { extentsOf, type LostFrame, requireWhole, verifyFrames } from './verify-image.ts';
+
+/** Brings a partition back from an image; in place, the image and its siblings survive untouched. */
+export const restore = async (request: RestoreRequest, options: JobOptions = {}): Promise<RestoreResult> => {
+  const context = new JobContext(options);
+  const closers: (() => void)[] = [];
+  try {
+    const source = await findSource(context, request, closers);
+    const place = openPlace(request, source);
+    closers.push(() => place.close());
+    const result = await restoreTo(context, request, source, place);
+    closers.pop()!();
+    if (result.written && result.tableChanged) {
+      const trouble = place.reread();
+      if (trouble !== undefined) {
+        context.note(
+          `The kernel did not take over the new partition table (${trouble}): restart the machine.`,
+          'warning',
+        );
+      }
+    }
+    const traffic = place.traffic();
+    const read = source.subject.device.traffic.bytesRead;
+    return {
+      target: request.target,
+      image: summarise(source.chosen),
+      stats: statsOf(context, source.chosen.image, { ...traffic, bytesRead: traffic.bytesRead + read }),
+      partitionTable: result.table,
+      imagesKept: source.kept.map((each) => each.image.id),
+      written: result.written,
+      lost: result.lost,
+    };
+  } finally {
+    for (const close of closers.reverse()) close();
+    await context.close();
+  }
+};
+
+interface Outcome {
+  readonly written: boolean;
+  readonly table: RestoreResult['partitionTable'];
+  readonly tableChanged: boolean;
+  readonly lost: readonly Extent[];
+}
+
+/** The same with source and place open: everything is checked and planned before the first write. */
+export const restoreTo = async (
+  context: JobContext,
+  request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
+  place: RestorePlace,
+): Promise<Outcome> => {
+  const { image } = source.chosen;
+  refuseGaps(source.chosen, request.salvage);
+  const table = planPlaceTable(place, source);
+  const companions =
+    table?.action === 'rebuilt' ? image.control.spaces.filter((each) => each.of === 'disk') : [];
+  const own = image.control.spaces.filter((each) => each.of === 'partition');
+  const lost: LostFrame[] = [];
+  await verifyFrames(context, image, [...own, ...companions], (each) => lost.push(each));
+  if (!request.salvage) requireWhole(lost, image);
+  const final = planView(
+    context,
+    image,
+    source.kept.map((each) => each.image),
+  );
+  const agreed = await request.confirm(restoreIntent(source, place, table, lost));
+  if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
+  const outcome = {
+    table: table === undefined || table.action === 'none' ? 'kept' : table.action,
+    tableChanged: table !== undefined && table.patch.phases.length > 0,
+    lost: lost.flatMap((each) => extentsOf(each.frame)),
+  } as const;
+  if (request.dryRun) return { ...outcome, written: false };
+  await context.checkpoint();
+  try {
+    await writeRestored(context, request.verifyAfter, source, place, { final, table, lost });
+  } catch (error) {
+    throw new UnfinishedError(
+      error as Error,
+      `${place.path} is unfinished and cannot be mounted; the image is untouched. Run the same command again.`,
+    );
+  }
+  return { ...outcome, written: true };
+};
+
+const refuseGaps = (chosen: Found, salvage: boolean): void => {
+  if (salvage || chosen.state !== 'damaged' || chosen.foundBy !== 'reassembly') return;
+  throw refused(`parts of image ${chosen.image.id.slice(0, 8)} are lost: ${chosen.reason}`, {
+    code: 'gaps',
+    wayOut: 'What is left can be restored with --salvage.',
+  });
+};
+
+const planPlaceTable = (
+  place: RestorePlace,
+  source: Pick<RestoreSource, 'chosen' | 'found'>,
+): TablePlan | undefined => {
+  if (place.disk === undefined) return undefined;
+  const others = source.found.filter((each) => each !== source.chosen && each.state === 'committed');
+  return planDiskTable(place.disk, place.table, { image: source.chosen.image, start: place.start }, others);
+};

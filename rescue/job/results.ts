@@ -1,0 +1,191 @@
+import type { HoldfastError } from '../errors.ts';
+import type { FileSystemKind, Problem } from '../fs/filesystem.ts';
+import type { CodecChoice } from '../image/codec.ts';
+import type { ImageKind } from '../image/control.ts';
+import type { TablePlan } from '../partition/plan.ts';
+import type { ByteLength, ByteOffset, Extent } from '../units.ts';
+
+/** What jobs take and give. All offsets are bytes from the start of TARGET; everything here but plans is JSON-safe. */
+
+export type FoundState = 'committed' | 'prepared' | 'stale' | 'moved' | 'foreign' | 'damaged';
+export type FoundBy = 'filesystem' | 'record' | 'aid' | 'scan' | 'reassembly';
+
+/** One image as `list --json` shows it. */
+export interface ImageSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: ImageKind;
+  readonly sequence: number;
+  /** ISO 8601, UTC. */
+  readonly created: string;
+  readonly generation: number;
+  readonly state: FoundState;
+  readonly reason?: string;
+  readonly foundBy: FoundBy;
+  readonly filesystem: FileSystemKind;
+  readonly label: string;
+  readonly partition: {
+    readonly offset: ByteOffset;
+    readonly size: ByteLength;
+    readonly number: number | null;
+  };
+  readonly clusterSize: ByteLength;
+  readonly usedBytes: ByteLength;
+  readonly storedBytes: ByteLength;
+  /** [offset, length] of the container; ascending. */
+  readonly extents: readonly (readonly [ByteOffset, ByteLength])[];
+  /** The part of it that never changes. */
+  readonly sealedExtents: readonly (readonly [ByteOffset, ByteLength])[];
+}
+
+export interface Stats {
+  readonly rawBytes: ByteLength;
+  readonly storedBytes: ByteLength;
+  readonly bytesRead: ByteLength;
+  readonly bytesWritten: ByteLength;
+  readonly seconds: number;
+  /** Bytes. */
+  readonly peakRss: number;
+}
+
+/** One step of the locator ladder. */
+export interface LadderStep {
+  readonly step: FoundBy;
+  readonly found: number;
+  readonly bytesRead: ByteLength;
+  readonly note?: string;
+}
+
+export interface ListResult {
+  readonly target: string;
+  readonly depth: 'quick' | 'full';
+  readonly bytesRead: ByteLength;
+  readonly bytesCovered: ByteLength;
+  readonly steps: readonly LadderStep[];
+  readonly images: readonly ImageSummary[];
+}
+
+export interface ImageResult {
+  readonly target: string;
+  readonly image: ImageSummary;
+  readonly stats: Stats;
+}
+
+export interface CreateResult extends ImageResult {
+  /** Ids of images that were removed because this one replaces them. */
+  readonly replaced: readonly string[];
+  /** False for `--dry-run`. */
+  readonly written: boolean;
+}
+
+export interface RestoreResult extends ImageResult {
+  readonly partitionTable: 'kept' | 'added' | 'rebuilt';
+  readonly imagesKept: readonly string[];
+  readonly written: boolean;
+  /** Frames that could not be restored (only with `salvage`). */
+  readonly lost: readonly Extent[];
+}
+
+export interface VerifyResult extends ImageResult {
+  readonly problems: readonly Problem[];
+}
+
+export interface InfoResult extends ImageResult {
+  /** More about the image, for people: name and value. */
+  readonly facts: readonly (readonly [string, string])[];
+}
+
+export interface RemoveResult extends ImageResult {
+  readonly written: boolean;
+}
+
+/** What a destructive job is about to do, for the person to confirm. */
+export interface Intent {
+  readonly action: 'create' | 'restore' | 'remove';
+  /** What must be typed to confirm: the device's name as given on the command line, without folders. */
+  readonly deviceName: string;
+  readonly target: {
+    readonly path: string;
+    readonly size: ByteLength;
+    readonly model?: string;
+    readonly serial?: string;
+    readonly label?: string;
+  };
+  readonly image: ImageSummary | undefined;
+  /** One sentence each: what will be written, kept and lost. */
+  readonly writes: readonly string[];
+  readonly keeps: readonly string[];
+  readonly loses: readonly string[];
+  readonly table: TablePlan | undefined;
+}
+
+/** Asked once, when the whole plan stands and before the first write. Throw or return false to decline. */
+export type Confirm = (intent: Intent) => Promise<boolean>;
+
+interface CommonRequest {
+  readonly target: string;
+  /** Number of a partition in the table of TARGET. */
+  readonly partition?: number;
+}
+
+export interface CreateRequest extends CommonRequest {
+  readonly name?: string;
+  readonly kind: ImageKind;
+  readonly codec: CodecChoice;
+  readonly keepOld: boolean;
+  readonly replaceFirst: boolean;
+  readonly forceFactory: boolean;
+  /** Bytes that must stay free; undefined: the smaller of 2 % and 256 MiB. */
+  readonly minFree?: ByteLength;
+  readonly dryRun: boolean;
+  readonly confirm?: Confirm;
+}
+
+export interface ListRequest extends CommonRequest {
+  readonly depth: 'quick' | 'full';
+}
+
+export interface SelectRequest extends CommonRequest {
+  /** `latest`, `factory`, an id or its unique prefix, or a name. */
+  readonly image: string;
+}
+
+export type InfoRequest = SelectRequest;
+
+export interface VerifyRequest extends SelectRequest {
+  readonly repair: boolean;
+}
+
+export interface RestoreRequest extends SelectRequest {
+  /** Container file to read the image from, instead of looking for it on TARGET. */
+  readonly from?: string;
+  /** Other target to restore to. */
+  readonly to?: string;
+  /** Ids of images that may be destroyed. */
+  readonly drop: readonly string[];
+  readonly salvage: boolean;
+  readonly verifyAfter: boolean;
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+export interface RemoveRequest extends SelectRequest {
+  readonly dryRun: boolean;
+  readonly confirm: Confirm;
+}
+
+/**
+ * An error that came after the first write: what the device holds now is unfinished. The cause is the error itself;
+ * `next` says what to do.
+ */
+export class UnfinishedError extends Error {
+  override readonly cause: HoldfastError | Error;
+  readonly next: string;
+
+  constructor(cause: HoldfastError | Error, next: string) {
+    super(cause.message, { cause });
+    this.name = 'UnfinishedError';
+    this.cause = cause;
+    this.next = next;
+  }
+}

@@ -1,0 +1,193 @@
+import { SpanSet } from '../bytes/runs.ts';
+import type { Guard } from '../device/guard.ts';
+import { Overlay } from '../device/overlay.ts';
+import { isHoldfastError } from '../errors.ts';
+import type { Patch } from '../fs/patch.ts';
+import type { Image } from '../image/image.ts';
+import { clearJournal, type JournalEntry, type JournalPlace, readJournal } from '../image/journal.ts';
+import { locate } from '../locate/locate.ts';
+import { GIB } from '../units.ts';
+import { applyPatch, patchMayBeFinished } from './apply.ts';
+import type { JobContext } from './context.ts';
+import { readBackContainer } from './read-back.ts';
+import { isListing, removeImage, wipeHeaders } from './removal.ts';
+import { commitImage, protect, refreshSiblings } from './siblings.ts';
+import { listContainers, mutableExtents, openVolume, type PartitionAccess } from './volume.ts';
+
+/** On volumes up to this size the search is exhaustive: it takes seconds. */
+const SMALL = 4 * GIB;
+
+/**
+ * Finishes or undoes what an earlier run was cut off in, so that the volume lists committed images only.
+ *
+ * A volume that is not clean: the claim or the release of the container whose journal is active is finished, if every
+ * sector of the patch is as the patch left or found it, the volume is consistent once it is applied, and all slots of the
+ * container are intact. Otherwise nothing is touched, and the file system's own repair is the way out.
+ *
+ * A clean volume: a container that is listed but not committed is committed if its claim stands exactly as it was planned;
+ * else (the owner's system has run) it is removed, as is one that carries a tombstone.
+ */
+export const settle = async (context: JobContext, guard: Guard, access: PartitionAccess): Promise<void> => {
+  if (!isClean(guard)) {
+    context.note('The volume was not left cleanly: looking whether an earlier run was cut off.');
+    await finishOnUnclean(context, guard, access);
+  }
+  const { driver, fileSystem } = openVolume(guard);
+  if (fileSystem.refusals().length > 0) return;
+  const listed = listContainers(guard, fileSystem);
+  protect(guard, committedOf(listed));
+  for (const { image } of listed) if (image?.state === 'committed') closeJournal(guard, image);
+  const unfinished = listed.filter(({ image }) => image?.state === 'prepared' || image?.state === 'removed');
+  if (unfinished.length === 0) refreshSiblings(guard, committedOf(listed));
+  // Whatever is damaged is for `check` to name; it is not made worse.
+  if (unfinished.length === 0 || fileSystem.check(1).length > 0) return;
+  for (const { name, image } of unfinished) {
+    if (image === undefined) continue;
+    const entry = activeJournal(guard, image);
+    if (entry !== undefined && (await finish(context, guard, image, entry))) continue;
+    context.note(`Removing image ${image.id.slice(0, 8)}, which an earlier run did not finish.`);
+    await removeImage(context, guard, { driver, image, name });
+  }
+};
+
+/** A superblock with a checksum is two sectors of 512 bytes: a torn write of it leaves what no one can open. */
+const isClean = (guard: Guard): boolean => {
+  try {
+    return openVolume(guard).fileSystem.refusals().length === 0;
+  } catch (error) {
+    if (isHoldfastError(error, 'refused') && error.detail.code === 'source-damaged') return false;
+    throw error;
+  }
+};
+
+const committedOf = (listed: ReturnType<typeof listContainers>): Image[] =>
+  listed.flatMap(({ image }) => (image?.state === 'committed' ? [image] : []));
+
+/** The journal of a committed image has nothing left to do: its claim was whole before it was committed. */
+const closeJournal = (guard: Guard, image: Image): void => {
+  if (image.unknownRoCompat === 0 && activeJournal(guard, image) !== undefined) {
+    clear(guard, image, image.journal!);
+  }
+};
+
+const clear = (guard: Guard, image: Image, journal: JournalPlace): void =>
+  guard.withOpened(mutableExtents(image), (device) => clearJournal(device, journal));
+
+const finishOnUnclean = async (context: JobContext, guard: Guard, access: PartitionAccess): Promise<void> => {
+  // Asked again for every image after each that is found.
+  const begun = new Map<Image, boolean>();
+  const isKnownAsBegun = (image: Image): boolean => {
+    const known = begun.get(image) ?? isBegun(guard, image);
+    begun.set(image, known);
+    return known;
+  };
+  const looking = locate({
+    device: guard,
+    diskOffset: access.diskOffset,
+    table: undefined,
+    depth: 'quick',
+    deepen: guard.size <= SMALL,
+    rotational: false,
+    accept: isKnownAsBegun,
+  });
+  for (let step = looking.next(); ; step = looking.next()) {
+    if (step.done) {
+      for (const { image } of step.value.images) {
+        const entry = activeJournal(guard, image);
+        if (entry !== undefined && (await finish(context, guard, image, entry))) return;
+      }
+      return;
+    }
+    context.progress('scan', step.value.covered, step.value.total);
+    await context.checkpoint();
+  }
+};
+
+const activeJournal = (guard: Guard, image: Image): JournalEntry | undefined => {
+  if (image.journal === undefined) return undefined;
+  try {
+    return readJournal(guard, image.journal);
+  } catch (error) {
+    if (!isHoldfastError(error, 'corrupt')) throw error;
+    return undefined;
+  }
+};
+
+/**
+ * Whether the entry is one that can be under way: a claim is, until the image is committed; a release, once it carries a
+ * tombstone.
+ */
+const isUnderWay = (image: Image, { purpose, imageId }: JournalEntry): boolean =>
+  Buffer.compare(imageId, image.identity.imageId) === 0 &&
+  // Else only a newer version may write into it.
+  image.unknownRoCompat === 0 &&
+  image.state === (purpose === 'claim' ? 'prepared' : 'removed');
+
+/** Whether this is the change that was cut off, and can be finished. */
+const isBegun = (guard: Guard, image: Image): boolean => {
+  const entry = activeJournal(guard, image);
+  if (entry === undefined || !isUnderWay(image, entry) || touches(image, entry)) return false;
+  return patchMayBeFinished(guard, entry.patch) && isSoundWhenApplied(guard, image, entry);
+};
+
+const finish = async (
+  context: JobContext,
+  guard: Guard,
+  image: Image,
+  entry: JournalEntry,
+): Promise<boolean> => {
+  const { journal } = image;
+  if (journal === undefined || !isBegun(guard, image)) return false;
+  try {
+    // Journal and mutable slots carry no payload checksum, all others are checked in full.
+    await readBackContainer(context, guard, image.homes, image.identity.imageId);
+  } catch (error) {
+    if (!isHoldfastError(error, 'io')) throw error;
+    return false;
+  }
+  applyPatch(guard, entry.patch);
+  const others = committedOf(listContainers(guard, openVolume(guard).fileSystem));
+  if (entry.purpose === 'claim') {
+    const { sequence, created } = image.control;
+    commitImage(guard, { image, sequence, time: created, others });
+    clear(guard, image, journal);
+  } else {
+    clear(guard, image, journal);
+    await wipeHeaders(context, guard, image);
+    refreshSiblings(guard, others);
+  }
+  context.note(
+    `Finished the ${entry.purpose} of image ${image.id.slice(0, 8)}, which an earlier run had begun.`,
+  );
+  return true;
+};
+
+/** A patch never touches its own container. */
+const touches = (image: Image, entry: JournalEntry): boolean => {
+  const own = new SpanSet(image.extents);
+  return entry.patch.phases
+    .flat()
+    .some(({ offset, after }) => own.intersects({ start: offset, length: after.length }));
+};
+
+/**
+ * Looks at the volume as it will be. The patch's own sectors cannot tell whether another change is under way elsewhere, to which
+ * this patch, left over from an earlier run, would add the mark that all is well.
+ */
+const isSoundWhenApplied = (guard: Guard, image: Image, { purpose, patch }: JournalEntry): boolean => {
+  try {
+    const { fileSystem } = openVolume(withPatch(guard, patch));
+    if (fileSystem.refusals().length > 0 || fileSystem.check(1).length > 0) return false;
+    const listed = fileSystem.containers().some(({ runs }) => isListing(runs, image));
+    return listed === (purpose === 'claim');
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return false;
+  }
+};
+
+const withPatch = (guard: Guard, patch: Patch): Overlay => {
+  const overlay = new Overlay(guard);
+  for (const { offset, after } of patch.phases.flat()) overlay.write(offset, after);
+  return overlay;
+};

@@ -1,0 +1,76 @@
+import type { Guard } from '../device/guard.ts';
+import { readCommit, type Sibling, writeCommit } from '../image/commit.ts';
+import type { Image } from '../image/image.ts';
+import { MAX_SIBLINGS } from '../image/layout.ts';
+import { mutableExtents } from './volume.ts';
+
+/** What the other images' commit records say of this one. */
+export const siblingOf = (image: Image): Sibling => ({
+  imageId: image.identity.imageId,
+  generation: image.identity.generation,
+  size: image.storedBytes,
+  firstAnchorHome: image.homes.homeOf(0),
+  lastAnchorHome: image.homes.homeOf(image.homes.slotCount - 1),
+  partitionOffset: image.identity.partitionOffset,
+  extentsDigest: image.extentsDigest,
+});
+
+/** Protects sealed slots and mutable areas of committed images against every write that does not ask for them. */
+export const protect = (guard: Guard, images: readonly Image[]): void => {
+  for (const image of images)
+    guard.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
+};
+
+/**
+ * Makes every image's commit record list all the others. An image whose list is right already, or that only a newer
+ * version may write, is not written. Each write is one sector into the older of two slots, so that a cut leaves the commit as it was.
+ *
+ * A list that names too many only costs a longer search; one that names too few lets a restore lose an image. So an image
+ * is listed by the others before it is committed, and until after it is removed.
+ */
+export const refreshSiblings = (guard: Guard, images: readonly Image[]): void => {
+  for (const image of images) {
+    const others = images.filter((each) => each.id !== image.id).map(siblingOf);
+    const { mutableHomes } = image;
+    const current = mutableHomes && readCommit(guard, mutableHomes, image.identity.imageId)?.commit;
+    if (mutableHomes === undefined || current === undefined || current.state !== 'committed') continue;
+    if (image.unknownRoCompat !== 0) continue;
+    const key = (siblings: readonly Sibling[]): string =>
+      siblings.map((each) => `${Buffer.from(each.imageId).toString('hex')}/${each.generation}`).join();
+    const listed = others.slice(0, MAX_SIBLINGS);
+    if (key(current.siblings) === key(listed) && current.siblingTotal === others.length) continue;
+    guard.withOpened(mutableExtents(image), (opened) => {
+      writeCommit(opened, mutableHomes, { ...current, siblings: others, siblingTotal: others.length });
+    });
+  }
+};
+
+/** What it takes to commit a container whose slots are written and whose clusters the file system lists. */
+export interface Commitment {
+  /** The container, not committed yet. */
+  readonly image: Image;
+  readonly sequence: number;
+  /** Seconds since 1970. */
+  readonly time: number;
+  /** All committed images of the partition. */
+  readonly others: readonly Image[];
+}
+
+/** Commits a container: from here on it is an image. The others know of it before, and it knows of them at once. */
+export const commitImage = (guard: Guard, { image, sequence, time, others }: Commitment): void => {
+  const { mutableHomes, identity, rootDigest } = image;
+  if (mutableHomes === undefined) throw new RangeError('a container that was just written has commit slots');
+  refreshSiblings(guard, [...others, image]);
+  guard.withOpened(mutableExtents(image), (opened) => {
+    writeCommit(opened, mutableHomes, {
+      generation: identity.generation,
+      sequence,
+      imageId: identity.imageId,
+      rootDigest,
+      time,
+      state: 'committed',
+      siblings: others.map(siblingOf),
+      siblingTotal: others.length,
+    });
+  });
+};

@@ -1,0 +1,203 @@
+import { CountingDevice, CountingReader } from '../device/counting.ts';
+import type { Device, ReadableDevice } from '../device/device.ts';
+import { openDisk } from '../device/disk.ts';
+import { dropCachedPages } from '../device/programs.ts';
+import { openTarget, type Target } from '../device/target.ts';
+import { Window } from '../device/window.ts';
+import { refused, usage } from '../errors.ts';
+import { probeFileSystem } from '../fs/probe.ts';
+import { describePartition, type Partition } from '../partition/model.ts';
+import { type LiveTable, readTable, sectorSizeByTable } from '../partition/table.ts';
+import type { ByteLength, ByteOffset, Extent } from '../units.ts';
+
+/** TARGET, opened, with what surrounds it. */
+export interface Subject {
+  readonly target: Target;
+  /** TARGET as a whole, counted. */
+  readonly device: CountingDevice;
+  /** Table on TARGET, if TARGET holds a disk: valid or not. Undefined for a partition. */
+  readonly table: LiveTable | undefined;
+  /** Where TARGET starts on its disk: 0 but for a partition node. */
+  readonly diskOffset: ByteOffset;
+  close(): void;
+}
+
+/** A regular file that holds a disk says only by its GPT which sector size that disk had; `otherwise` is a guess. */
+const openWithSectorSize = (path: string, write: boolean, otherwise: number | undefined): Target => {
+  const target = openTarget(path, { write });
+  if (target.kind !== 'file') return target;
+  const sectorSize = sectorSizeByTable(target.device) ?? otherwise;
+  if (sectorSize === undefined || sectorSize === target.device.sectorSize) return target;
+  target.close();
+  return openTarget(path, { write, sectorSize });
+};
+
+/**
+ * Opens TARGET. With `write`, exclusively; throws as `openTarget` does. `sectorSize`: of a regular file in which no GPT says it,
+ * such as the image's own after the table was lost.
+ */
+export const openSubject = (path: string, write: boolean, sectorSize?: number): Subject => {
+  const target = openWithSectorSize(path, write, sectorSize);
+  // What was written through a partition's node must be seen through the disk's.
+  if (target.kind === 'disk' && target.nodes.length > 0) dropCachedPages(path);
+  const device = new CountingDevice(target.device);
+  try {
+    const table = target.kind === 'partition' ? undefined : readTable(device);
+    return {
+      target,
+      device,
+      // A file system that fills the device has no table to care for.
+      table: table?.scheme === 'none' && probesAsFileSystem(device) ? undefined : table,
+      diskOffset: target.partition?.offset ?? 0,
+      close: () => target.close(),
+    };
+  } catch (error) {
+    target.close();
+    throw error;
+  }
+};
+
+const probesAsFileSystem = (device: ReadableDevice): boolean => 'driver' in probeFileSystem(device);
+
+/** One partition of a subject, with its own handle where it has a node of its own. */
+export interface OpenPartition {
+  readonly subject: Subject;
+  /** Counted. Positions count from the partition's start. */
+  readonly device: Device;
+  /** Where it starts on TARGET. */
+  readonly offset: ByteOffset;
+  /** Where it starts on its disk; 0 where there is no disk. */
+  readonly diskOffset: ByteOffset;
+  readonly entry: Partition | undefined;
+  /** The disk around it with its valid table, read only. */
+  readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  readonly traffic: () => { readonly bytesRead: ByteLength; readonly bytesWritten: ByteLength };
+  close(): void;
+}
+
+/** The entry that is meant: the numbered one, or the only one with a file system that can be handled. */
+const chooseEntry = (subject: Subject, table: LiveTable, number: number | undefined): Partition => {
+  const names = table.partitions.map(describePartition).join('; ') || 'none';
+  if (number !== undefined) {
+    const entry = table.partitions.find((each) => each.number === number);
+    if (entry !== undefined) return entry;
+    throw usage(`there is no partition ${number} on ${subject.target.path}`, {
+      code: 'partition.missing',
+      expected: names,
+    });
+  }
+  const handled = table.partitions.filter((each) => {
+    if (each.start + each.size > subject.device.size) return false;
+    return probesAsFileSystem(new Window(subject.device, { start: each.start, length: each.size }));
+  });
+  if (handled.length === 1) return handled[0]!;
+  throw refused(
+    handled.length === 0
+      ? `no partition of ${subject.target.path} has a file system that Holdfast can handle`
+      : `${subject.target.path} has several partitions that could be meant`,
+    {
+      code: handled.length === 0 ? 'unknown-filesystem' : 'ambiguous',
+      found: names,
+      wayOut: 'Choose one with --partition N, or name the partition itself.',
+    },
+  );
+};
+
+/**
+ * Opens the partition that a request names: TARGET itself, or an entry of its table. For writing, a partition that
+ * has a node of its own is opened through that node, exclusively: disk and partition have separate page caches, and
+ * a neighbour may be mounted. Throws `refused`, `usage`, `io`.
+ */
+export const openPartition = (
+  path: string,
+  options: { readonly partition?: number | undefined; readonly write: boolean },
+): OpenPartition => {
+  const looking = openSubject(path, false);
+  try {
+    return choosePartition(looking, options);
+  } catch (error) {
+    looking.close();
+    throw error;
+  }
+};
+
+const choosePartition = (
+  looking: Subject,
+  { partition: number, write }: { readonly partition?: number | undefined; readonly write: boolean },
+): OpenPartition => {
+  const { target, table } = looking;
+  if (table === undefined || (table.scheme === 'none' && number === undefined)) {
+    if (number !== undefined) {
+      throw usage(`${target.path} has no partition table`, { code: 'partition.no-table' });
+    }
+    return openWhole(looking, write);
+  }
+  if (!table.valid) {
+    throw refused(`the partition table of ${target.path} is damaged`, {
+      code: 'table.invalid',
+      found: table.problems[0]?.message ?? 'no table',
+      wayOut: 'Name the partition itself, or repair the table first.',
+    });
+  }
+  const entry = chooseEntry(looking, table, number);
+  const extent: Extent = { start: entry.start, length: entry.size };
+  const node = target.nodes.find((each) => each.number === entry.number);
+  const disk = { device: looking.device, table };
+  const whole = { subject: looking, offset: entry.start, diskOffset: entry.start, entry, disk };
+  if (write && target.kind === 'disk' && node !== undefined) {
+    const own = openTarget(node.path, { write });
+    const device = new CountingDevice(own.device);
+    const close = (): void => {
+      own.close();
+      looking.close();
+    };
+    return { ...whole, device, traffic: () => sum(device, looking.device), close };
+  }
+  if (!write) {
+    const device = new Window(looking.device, extent);
+    return { ...whole, device, traffic: () => looking.device.traffic, close: () => looking.close() };
+  }
+  looking.close();
+  const subject = openSubject(target.path, true);
+  const device = new Window(subject.device, extent, `${target.path} partition ${entry.number}`);
+  const traffic = () => subject.device.traffic;
+  return {
+    ...whole,
+    subject,
+    disk: { device: subject.device, table },
+    device,
+    traffic,
+    close: () => subject.close(),
+  };
+};
+
+const sum = (a: CountingReader, b: CountingReader) => ({
+  bytesRead: a.traffic.bytesRead + b.traffic.bytesRead,
+  bytesWritten: a.traffic.bytesWritten + b.traffic.bytesWritten,
+});
+
+/** TARGET is the partition. If it is a node, its disk is opened beside it, to read the table. */
+const openWhole = (looking: Subject, write: boolean): OpenPartition => {
+  let subject = looking;
+  if (write) {
+    looking.close();
+    subject = openSubject(looking.target.path, true);
+  }
+  const own = subject.target.partition;
+  const parent = own === undefined ? undefined : openDisk(own.parentPath);
+  const reader = parent === undefined ? undefined : new CountingReader(parent.device);
+  const table = reader === undefined ? undefined : readTable(reader);
+  return {
+    subject,
+    device: subject.device,
+    offset: 0,
+    diskOffset: own?.offset ?? 0,
+    entry: table?.valid === true ? table.partitions.find((each) => each.start === own?.offset) : undefined,
+    disk: reader !== undefined && table?.valid === true ? { device: reader, table } : undefined,
+    traffic: () => (reader === undefined ? subject.device.traffic : sum(subject.device, reader)),
+    close: () => {
+      parent?.device.close();
+      subject.close();
+    },
+  };
+};

@@ -1,0 +1,166 @@
+import { createHash } from 'node:crypto';
+import { isHoldfastError, refused } from '../errors.ts';
+import type { Problem } from '../fs/filesystem.ts';
+import { probeFileSystem } from '../fs/probe.ts';
+import type { Image } from '../image/image.ts';
+import { recordLength } from '../image/record.ts';
+import { parseSlotHeader, payloadIntact } from '../image/slot.ts';
+import { openChosen } from './chosen.ts';
+import { JobContext, type JobOptions } from './context.ts';
+import { forEachSlot } from './read-back.ts';
+import type { VerifyRequest, VerifyResult } from './results.ts';
+import { statsOf, summarise } from './summary.ts';
+import { extentsOf, verifyFrames } from './verify-image.ts';
+import { clusterRuns } from './volume.ts';
+
+/** Problems that a report lists; more are only counted. */
+const LIMIT = 100;
+
+class Report {
+  readonly problems: Problem[] = [];
+  #more = 0;
+
+  add(code: string, message: string, where: string): void {
+    if (this.problems.length < LIMIT) this.problems.push({ code, message, where });
+    else this.#more += 1;
+  }
+
+  finished(): readonly Problem[] {
+    if (this.#more === 0) return this.problems;
+    return [
+      ...this.problems,
+      { code: 'verify.more', message: `${this.#more} more problems`, where: 'the image' },
+    ];
+  }
+}
+
+/** Checks slots, frames, index, and that the file system lists every cluster of the container. Never writes. */
+export const verify = async (request: VerifyRequest, options: JobOptions = {}): Promise<VerifyResult> => {
+  if (request.repair) {
+    throw refused('verify --repair is not available in this version', {
+      code: 'not-available',
+      wayOut: 'Run verify without --repair; make a new image if it finds problems.',
+    });
+  }
+  const context = new JobContext(options);
+  try {
+    const chosen = await openChosen(context, request);
+    try {
+      const { image, state, reason } = chosen.found;
+      const report = new Report();
+      if (state !== 'committed')
+        report.add(`image.${state}`, reason ?? `the image is ${state}`, `image ${image.id}`);
+      await verifySlots(context, image, chosen.fromFile, report);
+      verifyStreams(image, report);
+      await verifyFrames(context, image, image.control.spaces, ({ frame, reason: why }) => {
+        const [first] = extentsOf(frame);
+        report.add('frame.damaged', why, `clusters at byte ${first?.start} of the partition`);
+      });
+      if (!chosen.fromFile) verifyClaim(image, report);
+      return {
+        target: request.target,
+        image: summarise(chosen.found),
+        stats: statsOf(context, image, chosen.traffic()),
+        problems: report.finished(),
+      };
+    } finally {
+      chosen.close();
+    }
+  } finally {
+    await context.close();
+  }
+};
+
+const verifySlots = (context: JobContext, image: Image, fromFile: boolean, report: Report): Promise<void> => {
+  const where = (index: number, home: number): string => `slot ${index} at byte ${home}`;
+  const check = (index: number, home: number, slot: Uint8Array): void => {
+    try {
+      const header = parseSlotHeader(slot, home);
+      const { imageId, generation } = image.identity;
+      if (
+        Buffer.compare(header.imageId, imageId) !== 0 ||
+        header.generation !== generation ||
+        header.index !== index
+      ) {
+        report.add('slot.foreign', 'another slot stands here', where(index, home));
+      } else if (!fromFile && header.home !== home) {
+        report.add('slot.moved', `its home is byte ${header.home}`, where(index, home));
+      } else if (!payloadIntact(slot, header)) {
+        report.add('slot.payload', 'the payload does not match its CRC-32', where(index, home));
+      }
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      report.add(error.detail.code, error.message, where(index, home));
+    }
+  };
+  return forEachSlot(context, 'verify-slots', image.device, image.homes, check, (index, home, error) => {
+    report.add('slot.unreadable', error.message, where(index, home));
+  });
+};
+
+/** Each stream of the log: as many records as its head says, with the digests it says. */
+const verifyStreams = (image: Image, report: Report): void => {
+  const log = image.log();
+  const seen = new Map<string, { records: number; digest: ReturnType<typeof createHash> }>();
+  let at = 0;
+  try {
+    while (at < log.length) {
+      // The head alone: the frames are checked by the workers.
+      const head = log.head(at);
+      const length = recordLength(head.runs.length, head.storedLength);
+      const stream = seen.get(head.stream) ?? { records: 0, digest: createHash('sha256') };
+      if (head.sequence !== stream.records) {
+        report.add(
+          'log.sequence',
+          `record ${stream.records} of stream ${head.stream} is missing`,
+          `log position ${at}`,
+        );
+      }
+      stream.records += 1;
+      stream.digest.update(head.digest);
+      seen.set(head.stream, stream);
+      at += length;
+    }
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    report.add(error.detail.code, error.message, `log position ${at}`);
+    return;
+  }
+  for (const { stream, records, digest } of image.streams) {
+    const found = seen.get(stream);
+    if (found?.records !== records || Buffer.compare(found.digest.digest(), digest) !== 0) {
+      report.add('stream.digest', `stream ${stream} is not what the anchors say`, 'log');
+    }
+  }
+};
+
+/** The file system must list exactly the container's clusters; a volume that cannot be read is a problem of its own. */
+const verifyClaim = (image: Image, report: Report): void => {
+  const where = 'the file system in the partition';
+  try {
+    const probed = probeFileSystem(image.device);
+    if (!('driver' in probed)) {
+      report.add(
+        'claim.no-filesystem',
+        `the partition holds ${probed.other}, not a file system that lists the image`,
+        where,
+      );
+      return;
+    }
+    const fileSystem = probed.driver.open(image.device);
+    const { clusterSize, clusterBase } = fileSystem.geometry;
+    const own = JSON.stringify(clusterRuns(image.extents, clusterSize, clusterBase));
+    const listed = fileSystem.containers().some(({ runs }) => {
+      const extents = runs.map(({ start, length }) => ({
+        start: clusterBase + start * clusterSize,
+        length: length * clusterSize,
+      }));
+      return JSON.stringify(clusterRuns(extents, clusterSize, clusterBase)) === own;
+    });
+    if (!listed)
+      report.add('claim.missing', 'no file in /.holdfast has exactly the clusters of the image', where);
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    report.add('claim.unreadable', error.message, where);
+  }
+};

@@ -1,0 +1,129 @@
+import { SpanSet, toExtents } from '../bytes/runs.ts';
+import type { Device, ReadableDevice } from '../device/device.ts';
+import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
+import type { FileSystem, FileSystemDriver, Problem } from '../fs/filesystem.ts';
+import { probeFileSystem } from '../fs/probe.ts';
+import type { Image } from '../image/image.ts';
+import { openFromExtents } from '../image/reader.ts';
+import { joinedInOrder } from '../locate/found.ts';
+import type { Partition } from '../partition/model.ts';
+import type { LiveTable } from '../partition/table.ts';
+import type { ByteOffset, Extent, Run } from '../units.ts';
+
+/** A partition that a job works on; offsets count from its start. */
+export interface PartitionAccess {
+  readonly device: Device;
+  /** Where it starts on its disk; 0 where there is no disk. */
+  readonly diskOffset: ByteOffset;
+  readonly entry: Partition | undefined;
+  /** The disk around it with its valid table, for reading. */
+  readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  /** For people. */
+  readonly identity: { readonly model?: string; readonly serial?: string; readonly mapped: boolean };
+}
+
+export interface OpenVolume {
+  readonly driver: FileSystemDriver;
+  readonly fileSystem: FileSystem;
+}
+
+const listed = (problems: readonly Problem[]): string =>
+  problems
+    .slice(0, 3)
+    .map((problem) => `${problem.message} (${problem.where})`)
+    .join('; ') + (problems.length > 3 ? `; and ${problems.length - 3} more` : '');
+
+/** A damaged or unknown source is declined, not a damaged image: exit code 4. */
+export const asRefusal = (error: unknown): HoldfastError | unknown => {
+  if (!isHoldfastError(error, 'corrupt')) return error;
+  return refused(`the file system is damaged: ${error.message}`, {
+    code: 'source-damaged',
+    wayOut: 'Repair it first (e2fsck for ext2/3/4).',
+    cause: error,
+  });
+};
+
+/** Recognises the file system. Throws `refused` (`unknown-filesystem`, `source-damaged`), `unsupported`, `io`. */
+export const openVolume = (device: ReadableDevice): OpenVolume => {
+  const probed = probeFileSystem(device);
+  if (!('driver' in probed)) {
+    throw refused(`${device.name} holds no file system that can be imaged`, {
+      code: 'unknown-filesystem',
+      found: probed.other,
+      wayOut: `${probed.wayOut}.`,
+    });
+  }
+  try {
+    return { driver: probed.driver, fileSystem: probed.driver.open(device) };
+  } catch (error) {
+    throw asRefusal(error);
+  }
+};
+
+/** Throws `refused` with the reason and the way out if the volume must not be touched as it stands. */
+export const refuseUnfit = (fileSystem: FileSystem): void => {
+  const [reason] = fileSystem.refusals();
+  if (reason === undefined) return;
+  throw refused(reason.message, {
+    code: reason.code,
+    structure: reason.where,
+    ...(reason.wayOut === undefined ? {} : { wayOut: reason.wayOut }),
+  });
+};
+
+/** Throws `refused` (`source-damaged`) if the volume's own structures contradict each other. */
+export const refuseInconsistent = (fileSystem: FileSystem): void => {
+  const problems = fileSystem.check();
+  if (problems.length === 0) return;
+  throw refused(`the file system is damaged: ${listed(problems)}`, {
+    code: 'source-damaged',
+    wayOut: 'Repair it first (e2fsck for ext2/3/4).',
+  });
+};
+
+/** A container that the file system lists: the image if its slots can be read. */
+export interface ListedContainer {
+  readonly name: string;
+  readonly runs: readonly Run[];
+  readonly image: Image | undefined;
+}
+
+export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] => {
+  const { clusterSize, clusterBase } = fileSystem.geometry;
+  return fileSystem.containers().map(({ name, runs }) => {
+    const image = openFromExtents(device, [...toExtents(runs, clusterSize, clusterBase)]);
+    return { name, runs, image };
+  });
+};
+
+/** Throws `refused` (`container.read-only`) for a container into which only a newer version may write. */
+export const refuseReadOnly = (image: Pick<Image, 'id' | 'unknownRoCompat'>): void => {
+  if (image.unknownRoCompat === 0) return;
+  throw refused(`image ${image.id.slice(0, 8)} was made by a newer version and can only be read`, {
+    code: 'container.read-only',
+    found: `feature bits 0x${image.unknownRoCompat.toString(16)}`,
+    wayOut: 'Use a newer Holdfast.',
+  });
+};
+
+/** A container's extents as cluster runs in container order, neighbours joined. */
+export const clusterRuns = (extents: readonly Extent[], clusterSize: number, clusterBase: number): Run[] =>
+  joinedInOrder(extents).map(({ start, length }) => ({
+    start: (start - clusterBase) / clusterSize,
+    length: length / clusterSize,
+  }));
+
+/** The image's mutable slots: commit records and journal. */
+export const mutableExtents = (image: Pick<Image, 'extents' | 'sealed'>): Extent[] => {
+  const sealed = new SpanSet(image.sealed);
+  return new SpanSet(image.extents).spans.flatMap((span) => {
+    const holes: Extent[] = [];
+    let at = span.start;
+    for (const part of sealed.within(span)) {
+      if (part.start > at) holes.push({ start: at, length: part.start - at });
+      at = part.start + part.length;
+    }
+    if (at < span.start + span.length) holes.push({ start: at, length: span.start + span.length - at });
+    return holes;
+  });
+};

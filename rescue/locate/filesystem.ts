@@ -1,0 +1,46 @@
+import { toExtents } from '../bytes/runs.ts';
+import type { ReadableDevice } from '../device/device.ts';
+import { ReadableWindow } from '../device/window.ts';
+import { isHoldfastError } from '../errors.ts';
+import { probeFileSystem } from '../fs/probe.ts';
+import type { Image } from '../image/image.ts';
+import { openFromExtents } from '../image/reader.ts';
+import type { ByteOffset, Extent } from '../units.ts';
+import type { FileSystemAt } from './found.ts';
+
+/** What the file system in one partition says about containers. */
+export interface Listed {
+  readonly start: ByteOffset;
+  readonly at: FileSystemAt | undefined;
+  readonly images: readonly Image[];
+  /** For people: why nothing more was learnt here. */
+  readonly notes: readonly string[];
+}
+
+/** The first step of the ladder: read `/.holdfast` of the file system in `region`. Damage becomes notes. */
+export const listThroughFileSystem = (device: ReadableDevice, region: Extent): Listed => {
+  const { start } = region;
+  const notes: string[] = [];
+  const nothing = (note: string): Listed => ({ start, at: undefined, images: [], notes: [note] });
+  const partition = new ReadableWindow(device, region);
+  try {
+    const probed = probeFileSystem(partition);
+    if (!('driver' in probed))
+      return nothing(probed.other === 'unknown' ? 'no file system is recognised' : `found: ${probed.other}`);
+    const fileSystem = probed.driver.open(partition);
+    const { clusterSize, clusterBase } = fileSystem.geometry;
+    const images: Image[] = [];
+    const containers = fileSystem.containers().map((container) => {
+      const extents = [...toExtents(container.runs, clusterSize, clusterBase)];
+      const failures: string[] = [];
+      const image = openFromExtents(partition, extents, failures);
+      if (image !== undefined) images.push(image);
+      else notes.push(...failures.map((failure) => `${container.paths[0] ?? container.name}: ${failure}`));
+      return extents;
+    });
+    return { start, at: { uuid: fileSystem.uuid, containers }, images, notes };
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return nothing(error.message);
+  }
+};

@@ -1,0 +1,168 @@
+import type { ReadableDevice } from '../device/device.ts';
+import { ReadableWindow } from '../device/window.ts';
+import { isHoldfastError } from '../errors.ts';
+import type { Sibling } from '../image/commit.ts';
+import type { Image } from '../image/image.ts';
+import { openImage } from '../image/reader.ts';
+import { formatImageId } from '../image/slot.ts';
+import type { LiveTable } from '../partition/table.ts';
+import type { ByteOffset, Extent } from '../units.ts';
+
+export type Way = 'filesystem' | 'record' | 'aid' | 'scan' | 'reassembly';
+
+/** An image on a target, and what is to be thought of it. */
+export interface Found {
+  readonly image: Image;
+  /** Where its partition starts, in bytes from the start of the target. */
+  readonly start: ByteOffset;
+  /** Number of the partition in a valid table, if one starts there. */
+  readonly number: number | undefined;
+  readonly state: 'committed' | 'prepared' | 'stale' | 'moved' | 'foreign' | 'damaged';
+  readonly reason: string | undefined;
+  readonly foundBy: Way;
+}
+
+/** What is known of the target before any image is found. */
+export interface Surroundings {
+  readonly device: ReadableDevice;
+  /** Where the target starts on its disk: not 0 for a partition node. */
+  readonly diskOffset: ByteOffset;
+  /** The table on the target, if it has one. */
+  readonly table: LiveTable | undefined;
+  /** Starts at which a file system of which the UUID is known was recognised. */
+  readonly fileSystems: ReadonlyMap<ByteOffset, FileSystemAt>;
+}
+
+export interface FileSystemAt {
+  readonly uuid: string;
+  /** Container extents in bytes from the partition start, as the directory lists them; undefined: not readable. */
+  readonly containers: readonly (readonly Extent[])[] | undefined;
+}
+
+/** The partition that starts at `start`, as far as it lies on the device. */
+export const partitionWindow = (device: ReadableDevice, start: ByteOffset, size: number): ReadableWindow =>
+  new ReadableWindow(device, { start, length: Math.min(size, device.size - start) });
+
+/**
+ * The at-home rule: the slots lie where they say, counted from where the partition was when the image was made; or a valid
+ * table or the file system itself confirms that the partition is here now.
+ */
+const isAtHome = (image: Image, start: ByteOffset, around: Surroundings): boolean => {
+  const { partitionOffset, partitionSize } = image.identity;
+  if (start + around.diskOffset === partitionOffset) return true;
+  if (around.diskOffset > 0 && start === 0) return true;
+  const { table } = around;
+  if (table?.valid === true) {
+    if (table.partitions.some((each) => each.start === start && each.size >= partitionSize)) return true;
+  }
+  return around.fileSystems.get(start)?.uuid === image.control.fileSystem.uuid;
+};
+
+const sameExtents = (a: readonly Extent[], b: readonly Extent[]): boolean =>
+  a.length === b.length &&
+  a.every((each, index) => each.start === b[index]!.start && each.length === b[index]!.length);
+
+/** Extents in slot order with neighbours joined, as a file's mapping would show them. */
+export const joinedInOrder = (extents: readonly Extent[]): Extent[] => {
+  const joined: Extent[] = [];
+  for (const extent of extents) {
+    const last = joined.at(-1);
+    if (last !== undefined && last.start + last.length === extent.start) {
+      joined[joined.length - 1] = { start: last.start, length: last.length + extent.length };
+    } else joined.push(extent);
+  }
+  return joined;
+};
+
+/** Decides what an image that was opened at `start` is. */
+export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Surroundings): Found => {
+  const number =
+    around.table?.valid === true
+      ? around.table.partitions.find((each) => each.start === start)?.number
+      : undefined;
+  const found = (state: Found['state'], reason: string | undefined): Found => ({
+    image,
+    start,
+    number,
+    state,
+    reason,
+    foundBy,
+  });
+  if (!isAtHome(image, start, around)) {
+    const was = image.identity.partitionOffset;
+    return found(
+      'moved',
+      `its partition began at byte ${was} of the disk, its slots say ${start + around.diskOffset}`,
+    );
+  }
+  if (image.state === 'removed') return found('stale', 'it was removed');
+  if (foundBy !== 'filesystem') {
+    const listed = around.fileSystems.get(start)?.containers;
+    const own = joinedInOrder(image.extents);
+    if (listed !== undefined && !listed.some((each) => sameExtents(joinedInOrder(each), own))) {
+      return found('stale', 'the file system does not list it: its clusters may be overwritten at any time');
+    }
+  }
+  return found(
+    image.state === 'committed' || image.state === 'prepared' ? image.state : 'damaged',
+    image.reason,
+  );
+};
+
+/** An image inside the partition of another one, at a start of its own: a virtual machine's disk, a copied file. */
+export const markForeign = (all: readonly Found[]): Found[] =>
+  all.map((each) => {
+    if (each.state !== 'moved') return each;
+    const around = all.find(
+      (other) =>
+        other.state === 'committed' &&
+        other.start !== each.start &&
+        each.start > other.start &&
+        each.start < other.start + other.image.identity.partitionSize,
+    );
+    if (around === undefined) return each;
+    const reason = `it lies inside the partition of image ${around.image.id.slice(0, 8)}, at a start of its own`;
+    return { ...each, state: 'foreign', reason };
+  });
+
+/**
+ * Opens the images that a commit record names. `complete` is false when some could not be opened as described, or when there
+ * are more than the record has room for: then only a full-depth scan knows all images.
+ */
+export const resolveSiblings = (
+  device: ReadableDevice,
+  found: Pick<Found, 'image' | 'start'>,
+): { readonly siblings: readonly { image: Image; start: ByteOffset }[]; readonly complete: boolean } => {
+  const { commit, identity } = found.image;
+  if (commit === undefined) return { siblings: [], complete: false };
+  const siblings: { image: Image; start: ByteOffset }[] = [];
+  let complete = commit.siblingTotal === commit.siblings.length;
+  for (const sibling of commit.siblings) {
+    const start = found.start + sibling.partitionOffset - identity.partitionOffset;
+    const image = openSibling(device, start, sibling, identity.partitionSize);
+    if (image === undefined) complete = false;
+    else siblings.push({ image, start });
+  }
+  return { siblings, complete };
+};
+
+const openSibling = (
+  device: ReadableDevice,
+  start: ByteOffset,
+  sibling: Sibling,
+  partitionSize: number,
+): Image | undefined => {
+  if (start < 0 || start >= device.size) return undefined;
+  for (const anchorHome of [sibling.firstAnchorHome, sibling.lastAnchorHome]) {
+    try {
+      const image = openImage({ device: partitionWindow(device, start, partitionSize), anchorHome });
+      const same =
+        image.id === formatImageId(sibling.imageId) &&
+        Buffer.compare(image.extentsDigest, sibling.extentsDigest) === 0;
+      if (same) return image;
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+    }
+  }
+  return undefined;
+};

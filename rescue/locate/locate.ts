@@ -1,0 +1,279 @@
+import { CountingReader } from '../device/counting.ts';
+import type { ReadableDevice } from '../device/device.ts';
+import { type HoldfastError, isHoldfastError } from '../errors.ts';
+import type { Image } from '../image/image.ts';
+import { openFromSlot } from '../image/reader.ts';
+import { formatImageId, type SlotHeader } from '../image/slot.ts';
+import type { LiveTable } from '../partition/table.ts';
+import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
+import { listThroughFileSystem } from './filesystem.ts';
+import {
+  type FileSystemAt,
+  type Found,
+  judge,
+  markForeign,
+  partitionWindow,
+  resolveSiblings,
+  type Surroundings,
+  type Way,
+} from './found.ts';
+import { Reassembly } from './reassemble.ts';
+import { BackwardScan } from './scan.ts';
+
+export interface LocateOptions {
+  readonly device: ReadableDevice;
+  readonly diskOffset: ByteOffset;
+  readonly table: LiveTable | undefined;
+  /** Look in this part of the device only. */
+  readonly within?: Extent;
+  readonly depth: 'quick' | 'full';
+  readonly rotational: boolean;
+  /** Ends a quick scan at this image; default: the first committed one whose siblings are all there. */
+  readonly accept?: (image: Image) => boolean;
+  /** Whether full depth follows when quick depth finds nothing; default true. */
+  readonly deepen?: boolean;
+}
+
+export interface Step {
+  readonly step: Way;
+  readonly found: number;
+  readonly bytesRead: ByteLength;
+  readonly note?: string;
+}
+
+export interface Located {
+  /** Committed images first, later ones before earlier ones. */
+  readonly images: readonly Found[];
+  readonly steps: readonly Step[];
+  /** Depth that was reached. */
+  readonly depth: 'quick' | 'full';
+  readonly bytesRead: ByteLength;
+  readonly bytesCovered: ByteLength;
+  /** Why a slot that was met cannot be read: its container was made by a newer version. */
+  readonly newer: HoldfastError | undefined;
+}
+
+export interface LocateProgress {
+  readonly covered: ByteLength;
+  readonly total: ByteLength;
+  readonly note?: string;
+}
+
+/** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
+const MAX_UNOPENED = 64;
+
+/** Counts what the file-system step reads: the scan counts for itself. */
+class Collection {
+  readonly found: Found[] = [];
+  readonly unopened = new Map<string, SlotHeader>();
+  readonly #keys = new Set<string>();
+
+  key(header: Pick<SlotHeader, 'imageId' | 'generation'>, start: ByteOffset): string {
+    return `${formatImageId(header.imageId)}/${header.generation}/${start}`;
+  }
+
+  has(key: string): boolean {
+    return this.#keys.has(key);
+  }
+
+  add(found: Found): void {
+    const key = this.key(found.image.identity, found.start);
+    if (this.#keys.has(key)) return;
+    this.#keys.add(key);
+    this.unopened.delete(key);
+    this.found.push(found);
+  }
+}
+
+/**
+ * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the backward
+ * scan, reassembly. Quick depth ends at the first committed image whose sibling list resolves; if it finds no such
+ * image at all, full depth follows. Never writes.
+ */
+export function* locate(options: LocateOptions): Generator<LocateProgress, Located> {
+  const { device, table } = options;
+  const whole = options.within ?? { start: 0, length: device.size };
+  const collection = new Collection();
+  const steps: Step[] = [];
+  const fileSystems = new Map<ByteOffset, FileSystemAt>();
+  const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
+  yield { covered: 0, total: whole.length, note: 'asking the file system' };
+  lookThroughFileSystems(around, whole, collection, fileSystems, steps);
+  const accept =
+    options.accept === undefined
+      ? (each: Found): boolean => each.state === 'committed' && resolveSiblings(device, each).complete
+      : (each: Found): boolean => options.accept?.(each.image) === true;
+  const settled = (): boolean => collection.found.some(accept);
+  let depth: 'quick' | 'full' = options.depth;
+  let bytesRead = 0;
+  let bytesCovered = 0;
+  let newer: HoldfastError | undefined;
+  if (depth === 'full' || !settled()) {
+    const scan = new BackwardScan({
+      device,
+      start: whole.start,
+      end: whole.start + whole.length,
+      rotational: options.rotational,
+      depth,
+    });
+    const before = collection.found.length;
+    for (const { image, start } of collection.found) scan.markKnown(shifted(image.extents, start));
+    yield* runScan(scan, around, whole, collection, () => depth === 'quick' && settled());
+    const any = options.accept === undefined ? (each: Found): boolean => each.state === 'committed' : accept;
+    if (depth === 'quick' && options.deepen !== false && !collection.found.some(any)) {
+      depth = 'full';
+      scan.deepen();
+      yield {
+        covered: scan.bytesCovered,
+        total: whole.length,
+        note: 'quick depth found nothing: looking at every byte',
+      };
+      yield* runScan(scan, around, whole, collection, () => false);
+    }
+    if (options.accept === undefined) addSiblings(around, whole, collection);
+    bytesRead = scan.bytesRead;
+    bytesCovered = scan.bytesCovered;
+    newer = scan.damaged.find(({ error }) => isHoldfastError(error, 'unsupported'))?.error;
+    steps.push({
+      step: 'scan',
+      found: collection.found.length - before,
+      bytesRead,
+      note: `${depth} depth, ${formatBytes(bytesCovered)} covered${scan.bytesUnreadable > 0 ? `, ${formatBytes(scan.bytesUnreadable)} unreadable` : ''}`,
+    });
+    const needed = depth === 'full' || !settled();
+    if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
+  }
+  bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
+  return {
+    images: sorted(markForeign(collection.found)),
+    steps,
+    depth,
+    bytesRead,
+    bytesCovered: Math.max(bytesCovered, bytesRead),
+    newer,
+  };
+}
+
+const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
+  extents.map(({ start, length }) => ({ start: start + by, length }));
+
+const lookThroughFileSystems = (
+  around: Surroundings,
+  whole: Extent,
+  collection: Collection,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
+  steps: Step[],
+): void => {
+  const { table } = around;
+  const device = new CountingReader(around.device);
+  const end = whole.start + whole.length;
+  const partitions =
+    table?.valid === true && table.scheme !== 'none'
+      ? table.partitions.map(({ start, size }) => ({ start, length: size }))
+      : [{ start: 0, length: device.size }];
+  const regions = partitions.filter((each) => each.start >= whole.start && each.start + each.length <= end);
+  const notes: string[] = [];
+  for (const region of regions.length > 0 ? regions : [whole]) {
+    const listed = listThroughFileSystem(device, region);
+    if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
+    for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
+    notes.push(...listed.notes);
+  }
+  const note = notes.slice(0, 4).join('; ');
+  steps.push({
+    step: 'filesystem',
+    found: collection.found.length,
+    bytesRead: device.traffic.bytesRead,
+    ...(note === '' ? {} : { note }),
+  });
+};
+
+function* runScan(
+  scan: BackwardScan,
+  around: Surroundings,
+  whole: Extent,
+  collection: Collection,
+  enough: () => boolean,
+): Generator<LocateProgress> {
+  for (let step = scan.step(); step !== undefined; step = scan.step()) {
+    let opened = false;
+    for (const { position, header } of step.hits) {
+      const start = position - header.home;
+      const key = collection.key(header, start);
+      if (start < 0 || collection.has(key)) continue;
+      const image = open(around.device, start, header);
+      if (image === undefined) {
+        if (collection.unopened.size < MAX_UNOPENED) collection.unopened.set(key, header);
+        continue;
+      }
+      collection.add(judge(image, start, 'scan', around));
+      scan.markKnown(shifted(image.extents, start));
+      opened = true;
+    }
+    if (opened && enough()) return;
+    yield { covered: scan.bytesCovered, total: whole.length };
+  }
+}
+
+/** A quick scan ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
+const addSiblings = (around: Surroundings, whole: Extent, collection: Collection): void => {
+  for (const each of collection.found.filter(({ state }) => state === 'committed')) {
+    for (const { image, start } of resolveSiblings(around.device, each).siblings) {
+      if (start >= whole.start && start < whole.start + whole.length)
+        collection.add(judge(image, start, 'scan', around));
+    }
+  }
+};
+
+const open = (device: ReadableDevice, start: ByteOffset, header: SlotHeader): Image | undefined => {
+  try {
+    return openFromSlot(partitionWindow(device, start, header.partitionSize), header);
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return undefined;
+  }
+};
+
+function* reassemble(
+  around: Surroundings,
+  whole: Extent,
+  collection: Collection,
+  steps: Step[],
+): Generator<LocateProgress> {
+  const reassembly = new Reassembly({
+    device: around.device,
+    within: whole,
+    wanted: [...collection.unopened.values()],
+    diskOffset: around.diskOffset,
+  });
+  for (const progress of reassembly.run())
+    yield { ...progress, note: 'putting images together from single slots' };
+  const before = collection.found.length;
+  for (const { image, start } of reassembly.images())
+    collection.add(judge(image, start, 'reassembly', around));
+  const note = reassembly.failures.slice(0, 4).join('; ');
+  steps.push({
+    step: 'reassembly',
+    found: collection.found.length - before,
+    bytesRead: reassembly.bytesRead,
+    ...(note === '' ? {} : { note }),
+  });
+}
+
+const RANK: Record<Found['state'], number> = {
+  committed: 0,
+  damaged: 1,
+  prepared: 2,
+  moved: 3,
+  stale: 4,
+  foreign: 5,
+};
+
+const sorted = (found: readonly Found[]): Found[] =>
+  [...found].sort(
+    (a, b) =>
+      RANK[a.state] - RANK[b.state] ||
+      a.start - b.start ||
+      b.image.control.sequence - a.image.control.sequence ||
+      (a.image.id < b.image.id ? -1 : 1),
+  );

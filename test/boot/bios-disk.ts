@@ -1,0 +1,108 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { BIOS_BOOT_TYPE } from '../../rescue/partition/companion.ts';
+import { MIB } from '../../rescue/units.ts';
+import type { Cleanup } from '../support/cleanup.ts';
+import { makeDisk, type PartitionPlace } from '../support/disk.ts';
+import { attachLoop, mountDevice } from '../support/loop.ts';
+import { mustRun } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { makeVolume } from '../support/volume.ts';
+import { PROOF_FILE } from './initramfs.ts';
+
+export interface BiosDiskOptions {
+  /** `gpt`: GRUB's core in a BIOS boot partition. `mbr`: in the gap before the first partition. */
+  readonly table: 'gpt' | 'mbr';
+  /** The files that the boot loader loads. */
+  readonly kernel: Uint8Array;
+  readonly initramfs: Uint8Array;
+  /** What the small system says when it has found its root. */
+  readonly line: string;
+}
+
+export interface BiosDisk {
+  readonly partitions: readonly PartitionPlace[];
+  /** The partition with the root file system. */
+  readonly root: PartitionPlace;
+}
+
+const SIZE = 160 * MIB;
+const ROOT_UUID = '7c0ffee7-2b7e-4151-a8ab-f7158809cf4f';
+
+/** By UUID, not by device: the loader and the small system find their root as those of real machines do. */
+const GRUB_CONFIGURATION = `
+serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+search --no-floppy --fs-uuid --set=root ${ROOT_UUID}
+echo 'GRUB has found its root'
+linux /boot/vmlinuz console=ttyS0 quiet panic=-1 holdfast-root=${ROOT_UUID}
+initrd /boot/initrd
+boot
+`;
+
+const write = (path: string, content: string | Uint8Array): void => {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, content);
+};
+
+/**
+ * What grub-install asks udev for: the path of a partition in sysfs, in which it finds the partition's start. Without an
+ * answer it takes no loop device for a disk. udev is not everywhere, and sysfs knows as well.
+ */
+const UDEVADM = `#!/bin/sh
+for last; do :; done
+path=$(readlink -f "/sys/class/block/\${last#/dev/}") && echo "\${path#/sys}"
+`;
+
+const installGrub = (cleanup: Cleanup, device: string, folder: string): void => {
+  const programs = temporaryFolder(cleanup);
+  writeFileSync(join(programs, 'udevadm'), UDEVADM, { mode: 0o755 });
+  const modules = 'normal search search_fs_uuid serial terminal linux echo boot';
+  mustRun(
+    'grub-install',
+    [
+      '--target=i386-pc',
+      `--boot-directory=${folder}`,
+      '--no-floppy',
+      // Fewer files to copy. What its core needs to find them, it knows itself.
+      `--install-modules=${modules}`,
+      device,
+    ],
+    { env: { PATH: `${programs}:/usr/sbin:/usr/bin:/sbin:/bin` } },
+  );
+};
+
+/**
+ * The disk of a BIOS machine in a file, as an installer would make it: partition table, ext4 root with kernel and
+ * initramfs, GRUB installed by its own program. Needs root for the loop device.
+ */
+export const makeBiosDisk = (cleanup: Cleanup, path: string, options: BiosDiskOptions): BiosDisk => {
+  const isGpt = options.table === 'gpt';
+  const partitions = makeDisk(cleanup, path, {
+    size: SIZE,
+    table: options.table,
+    partitions: isGpt
+      ? [{ start: MIB, size: MIB, type: BIOS_BOOT_TYPE.toUpperCase(), name: 'GRUB' }, { name: 'root' }]
+      : [{ start: MIB, bootable: true }],
+  });
+  const root = partitions.at(-1)!;
+  makeVolume(path, {
+    offset: root.start,
+    size: root.size - (root.size % (4 * 1024)),
+    uuid: ROOT_UUID,
+    label: 'root',
+    // What GRUB 2.06 cannot read, and newer versions of mke2fs may turn on.
+    features: ['^metadata_csum_seed', '^orphan_file'],
+  });
+  const loop = attachLoop(cleanup, path, { partitions: true });
+  const { path: mounted, unmount } = mountDevice(cleanup, loop.partition(root.number));
+  write(join(mounted, 'boot/vmlinuz'), options.kernel);
+  write(join(mounted, 'boot/initrd'), options.initramfs);
+  write(join(mounted, 'boot/grub/grub.cfg'), GRUB_CONFIGURATION);
+  write(join(mounted, PROOF_FILE), `${options.line}\n`);
+  installGrub(cleanup, loop.device, join(mounted, 'boot'));
+  unmount();
+  loop.detach();
+  return { partitions, root };
+};

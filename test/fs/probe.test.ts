@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { MemoryDevice } from '../../rescue/device/memory.ts';
+import { probeFileSystem } from '../../rescue/fs/probe.ts';
+import { KIB, MIB } from '../../rescue/units.ts';
+import { mustRun } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { makeFile, makeVolume } from '../support/volume.ts';
+
+const SIZE = 4 * MIB;
+
+const nameOf = (device: MemoryDevice): string => {
+  const result = probeFileSystem(device);
+  return 'driver' in result ? result.driver.name : result.other;
+};
+
+const fromFile = (path: string): MemoryDevice => MemoryDevice.of(Uint8Array.from(readFileSync(path)));
+
+test('ext2, ext3 and ext4 are ours', (t) => {
+  for (const type of ['ext2', 'ext3', 'ext4'] as const) {
+    const path = makeVolume(join(temporaryFolder(t), type), { size: SIZE, type });
+    t.is(nameOf(fromFile(path)), 'ext');
+  }
+});
+
+test('swap as mkswap makes it', (t) => {
+  const path = makeFile(join(temporaryFolder(t), 'swap'), SIZE);
+  mustRun('mkswap', [path]);
+  t.is(nameOf(fromFile(path)), 'Linux swap');
+});
+
+/** Magic bytes and their places, as the formats' own documents give them. */
+const SIGNATURES: readonly [name: string, offset: number, bytes: string][] = [
+  ['LUKS1 (encrypted)', 0, '4c554b53babe0001'],
+  ['LUKS2 (encrypted)', 0, '4c554b53babe0002'],
+  ['BitLocker (encrypted)', 3, '2d4656452d46532d'],
+  ['XFS', 0, '58465342'],
+  ['Btrfs', 0x10040, '5f42485266535f4d'],
+  ['F2FS', 1024, '1020f5f2'],
+  ['NTFS', 3, '4e54465320202020'],
+  ['exFAT', 3, '4558464154202020'],
+  ['FAT32', 0x52, '4641543332202020'],
+  ['FAT16', 0x36, '4641543136202020'],
+  ['FAT12', 0x36, '4641543132202020'],
+  ['squashfs', 0, '68737173'],
+  ['ISO 9660', 0x8001, '4344303031'],
+  ['Linux swap', 4086, '5357415053504143 4532'.replace(' ', '')],
+  ['Linux swap with a suspended system', 4086, '533153555350454e44'],
+  ['LVM2 physical volume', 512, '4c4142454c4f4e45'],
+  ['a disk with a GPT partition table', 512, '4546492050415254'],
+  ['member of a ZFS pool', 128 * KIB + 4096, '0cb1ba0000000000'],
+  ['member of a RAID (md)', SIZE - 64 * KIB, 'fc4e2ba9000000005a000000'],
+];
+
+test('others are named, with a way out', (t) => {
+  for (const [name, offset, bytes] of SIGNATURES) {
+    const device = new MemoryDevice(SIZE);
+    device.write(offset, Buffer.from(bytes, 'hex'));
+    t.is(nameOf(device), name);
+    const result = probeFileSystem(device);
+    t.true('wayOut' in result && result.wayOut.length > 0);
+  }
+});
+
+test('RAID of version 1 is told by the place that it says it is at', (t) => {
+  for (const offset of [0, 4 * KIB, SIZE - 8 * KIB]) {
+    const device = new MemoryDevice(SIZE);
+    const superblock = Buffer.alloc(256);
+    superblock.writeUInt32LE(0xa92b4efc);
+    superblock.writeBigUInt64LE(BigInt(offset / 512), 128);
+    device.write(offset, superblock);
+    t.is(nameOf(device), 'member of a RAID (md)');
+    superblock.writeBigUInt64LE(12345n, 128);
+    device.write(offset, superblock);
+    t.not(nameOf(device), 'member of a RAID (md)');
+  }
+});
+
+test('a mirror half is no ext volume, although it looks like one', (t) => {
+  const path = makeVolume(join(temporaryFolder(t), 'volume'), { size: SIZE });
+  const device = fromFile(path);
+  t.is(nameOf(device), 'ext');
+  device.write(SIZE - 64 * KIB, Buffer.from('fc4e2ba9000000005a000000', 'hex'));
+  t.is(nameOf(device), 'member of a RAID (md)');
+});
+
+test('nothing, noise and very short devices', (t) => {
+  t.is(nameOf(new MemoryDevice(SIZE)), 'empty (all zeros)');
+  const noise = new MemoryDevice(SIZE);
+  noise.write(0, Buffer.alloc(SIZE, 'no file system'));
+  t.is(nameOf(noise), 'unknown');
+  for (const size of [0, 1, 511, 512, 1024, 4096])
+    t.is(nameOf(MemoryDevice.of(new Uint8Array(size))), 'empty (all zeros)');
+});

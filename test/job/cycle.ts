@@ -1,0 +1,127 @@
+import { rmSync } from 'node:fs';
+import type { ExecutionContext } from 'ava';
+import { complement, normalise, subtract, toExtents } from '../../rescue/bytes/runs.ts';
+import { openFile } from '../../rescue/device/file.ts';
+import { ReadableWindow, Window } from '../../rescue/device/window.ts';
+import { extDriver } from '../../rescue/fs/ext/ext.ts';
+import { ExtVolume } from '../../rescue/fs/ext/volume.ts';
+import type { CreateRequest, CreateResult, ImageSummary, RestoreResult } from '../../rescue/job/results.ts';
+import type { Extent } from '../../rescue/units.ts';
+import { freeByDumpe2fs } from '../fs/ext/e2fsprogs.ts';
+import { duplicate } from '../support/duplicate.ts';
+import { digestOf, firstDifference, overwriteWithNoise } from '../support/noise.ts';
+import { differences, type Tree } from '../support/tree.ts';
+import { listImages, makeImage, NOW, restoreImage, verifyImage } from './requests.ts';
+import { type Stage, stageMustBeClean, tableOf, treeOf, workOn } from './stage.ts';
+
+export const extentsOf = (pairs: ImageSummary['extents']): Extent[] =>
+  pairs.map(([start, length]) => ({ start, length }));
+
+/** Fails unless the tree is the same in content and all metadata. */
+export const treeMustBe = (t: ExecutionContext, stage: Stage, expected: Tree, when: string): void => {
+  t.deepEqual(differences(expected, treeOf(t, stage)), [], when);
+};
+
+/**
+ * `after` must be `before` with the container in clusters that were free (by dumpe2fs) and the claim's patch, computed
+ * again from `before`, and nothing else: every byte of the disk is compared.
+ */
+export const onlyStatedChanges = (
+  t: ExecutionContext,
+  stage: Stage,
+  before: string,
+  image: ImageSummary,
+): void => {
+  const { file, start, size } = stage;
+  const place = { start, length: size };
+  const container = extentsOf(image.extents);
+  const after = openFile(file);
+  const expected = duplicate(before, `${before}.expected`);
+  const device = openFile(expected, { write: true, sectorSize: stage.sectorSize ?? 512 });
+  try {
+    const volume = new Window(device, place);
+    const { clusterSize, clusterBase } = extDriver.open(volume).geometry;
+    const { clusterBlocks } = new ExtVolume(volume).parameters;
+    const path = start === 0 ? before : `${before}?offset=${start}`;
+    const free = toExtents(freeByDumpe2fs(path, clusterBlocks), clusterSize, clusterBase + start);
+    t.deepEqual([...subtract(container, normalise(free))], [], 'the container lies in free clusters');
+    const listed = extDriver.open(new ReadableWindow(after, place)).containers();
+    const own = listed.find(({ name }) => image.id.startsWith(name.split('-')[1]!))!;
+    const patch = extDriver.patch(volume, (editor) =>
+      extDriver.claim(editor, { ...own, time: NOW, avoid: { has: () => false } }),
+    );
+    for (const { offset, after: bytes } of patch.phases.flat()) volume.write(offset, bytes);
+    device.flush();
+    const whole = { start: 0, length: device.size };
+    t.is(
+      firstDifference(expected, file, complement(normalise(container), whole)),
+      undefined,
+      'first byte that create changed though it had no business there',
+    );
+  } finally {
+    device.close();
+    after.close();
+    rmSync(expected);
+  }
+};
+
+export interface CycleOptions {
+  readonly stage: Stage;
+  readonly tree: Tree;
+  readonly request?: Partial<CreateRequest>;
+  /** Where the image is to be found after the noise; default: by scan. */
+  readonly table?: RestoreResult['partitionTable'];
+}
+
+/**
+ * The whole proof on one volume: image, noise over everything but the image's clusters, search, restore, and an owner who
+ * goes on working; after every step other people's programs say what they think.
+ */
+export const wholeCycle = async (t: ExecutionContext, options: CycleOptions): Promise<CreateResult> => {
+  const { stage, tree } = options;
+  const { file, partition } = stage;
+  const which = partition === undefined ? {} : { partition };
+  const before = duplicate(file, `${file}.before`);
+  const table = tableOf(t, stage);
+  const made = await makeImage(file, { ...which, ...options.request });
+  t.is(made.image.state, 'committed');
+  onlyStatedChanges(t, stage, before, made.image);
+  rmSync(before);
+  t.notThrows(() => stageMustBeClean(stage), 'after create');
+  treeMustBe(t, stage, tree, 'after create');
+
+  await destroyAndRestore(t, options, made.image, table);
+
+  workOn(t, stage);
+  t.notThrows(() => stageMustBeClean(stage), 'after the owner worked on');
+  const verified = await verifyImage(file, which);
+  t.deepEqual(verified.problems, [], 'verify after the owner worked on');
+  return made;
+};
+
+/** Noise over everything but the image; then list, restore and compare. */
+export const destroyAndRestore = async (
+  t: ExecutionContext,
+  { stage, tree, table: action }: CycleOptions,
+  image: ImageSummary,
+  table: string,
+): Promise<void> => {
+  const { file } = stage;
+  const sealed = digestOf(file, extentsOf(image.sealedExtents));
+  overwriteWithNoise(file, extentsOf(image.extents), 'cycle');
+  const listed = await listImages(file);
+  t.is(listed.images.length, 1, 'images found in the noise');
+  const found = listed.images[0]!;
+  t.like(found, { id: image.id, state: 'committed', foundBy: 'scan', extents: image.extents });
+  t.deepEqual(found.sealedExtents, image.sealedExtents);
+  t.is(found.partition.offset, stage.start);
+
+  const restored = await restoreImage(file);
+  t.true(restored.written);
+  t.deepEqual(restored.imagesKept, [image.id]);
+  t.is(restored.partitionTable, action ?? (stage.partition === undefined ? 'kept' : 'rebuilt'));
+  t.is(digestOf(file, extentsOf(image.sealedExtents)), sealed, 'sealed extents');
+  t.is(tableOf(t, stage), table, 'partition table');
+  t.notThrows(() => stageMustBeClean(stage), 'after restore');
+  treeMustBe(t, stage, tree, 'after restore');
+};

@@ -1,0 +1,116 @@
+import { copyFileSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import type { HoldfastError } from '../../rescue/errors.ts';
+import { MIB } from '../../rescue/units.ts';
+import { makeDisk } from '../support/disk.ts';
+import { duplicate } from '../support/duplicate.ts';
+import { digestOf, overwriteWithNoise, sameBytes } from '../support/noise.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { makeFile, makeVolume } from '../support/volume.ts';
+import { extentsOf, treeMustBe } from './cycle.ts';
+import { listImages, makeImage, restoreImage, verifyImage } from './requests.ts';
+import { fillStage, mountStage, type Stage, stageMustBeClean, tableOf } from './stage.ts';
+
+const SMALL_TREE = { size: MIB, entries: 60 };
+const SIZE = 48 * MIB;
+
+const imaged = async (t: ExecutionContext) => {
+  const folder = temporaryFolder(t);
+  const file = makeVolume(join(folder, 'volume'), { size: SIZE, blockSize: 4096 });
+  const stage: Stage = { file, start: 0, size: SIZE };
+  const tree = fillStage(t, stage, SMALL_TREE);
+  const { image } = await makeImage(file);
+  return { folder, stage, tree, image };
+};
+
+test.serial('--to a new file, and one that is larger', async (t) => {
+  const { folder, stage, tree, image } = await imaged(t);
+  overwriteWithNoise(stage.file, extentsOf(image.extents));
+  const source = duplicate(stage.file, join(folder, 'source'));
+  const larger = makeFile(join(folder, 'larger'), SIZE + 5 * MIB);
+  overwriteWithNoise(larger, []);
+  const tail = [{ start: SIZE, length: 5 * MIB }];
+  const behind = digestOf(larger, tail);
+  for (const to of [join(folder, 'new'), larger]) {
+    const restored = await restoreImage(stage.file, { to });
+    t.deepEqual(restored.imagesKept, []);
+    const there = { ...stage, file: to };
+    t.notThrows(() => stageMustBeClean(there));
+    treeMustBe(t, there, tree, to);
+  }
+  t.is(digestOf(larger, tail), behind, 'what lies behind the partition');
+  t.true(sameBytes(source, stage.file), 'the source is only read');
+  // A place of its own: it gets an image of its own.
+  const second = await makeImage(join(folder, 'new'));
+  t.deepEqual(second.replaced, []);
+});
+
+test.serial('--to a smaller file is refused with the numbers', async (t) => {
+  const { folder, stage } = await imaged(t);
+  const to = makeFile(join(folder, 'smaller'), SIZE - MIB);
+  const before = duplicate(to, join(folder, 'before'));
+  const error = (await t.throwsAsync(() => restoreImage(stage.file, { to }))) as HoldfastError;
+  t.like(error, { kind: 'refused' }, error.message);
+  t.is(error.detail.code, 'too-small');
+  t.regex(error.message, new RegExp(`expected at least ${SIZE} bytes.*found ${SIZE - MIB} bytes`));
+  t.true(sameBytes(before, to));
+});
+
+test.serial('--to another disk: its entry is kept, or added', async (t) => {
+  const folder = temporaryFolder(t);
+  const partitions = [{ size: 4 * MIB }, { size: SIZE }];
+  const disk = { size: 64 * MIB, table: 'gpt', partitions } as const;
+  const file = join(folder, 'disk');
+  const place = makeDisk(t, file, disk)[1]!;
+  makeVolume(file, { offset: place.start, size: place.size, blockSize: 4096 });
+  const stage: Stage = { file, start: place.start, size: place.size, partition: 2 };
+  const tree = fillStage(t, stage, SMALL_TREE);
+  await makeImage(file, { partition: 2 });
+  for (const [action, theirs] of [
+    ['kept', partitions],
+    ['added', partitions.slice(0, 1)],
+  ] as const) {
+    const to = join(folder, action);
+    makeDisk(t, to, { ...disk, partitions: theirs });
+    const there = { ...stage, file: to };
+    const table = tableOf(t, there);
+    const restored = await restoreImage(file, { to });
+    t.is(restored.partitionTable, action);
+    t.notThrows(() => stageMustBeClean(there));
+    treeMustBe(t, there, tree, action);
+    const now = tableOf(t, there);
+    if (action === 'kept') t.is(now, table);
+    else t.true(now.startsWith(table.trimEnd()) && /DISK2 : start= +10240, size= +98304/.test(now), now);
+  }
+});
+
+test.serial('--from a container file that was copied out', async (t) => {
+  const { folder, stage, tree, image } = await imaged(t);
+  const mount = mountStage(t, stage, true);
+  const [name] = readdirSync(join(mount.path, '.holdfast'));
+  const copy = join(folder, basename(name!));
+  copyFileSync(join(mount.path, '.holdfast', name!), copy);
+  mount.unmount();
+  t.like((await listImages(copy)).images[0], { id: image.id, state: 'committed' });
+  t.deepEqual((await verifyImage(copy)).problems, []);
+  overwriteWithNoise(stage.file, []);
+  const restored = await restoreImage(stage.file, { from: copy });
+  t.deepEqual(restored.imagesKept, []);
+  t.notThrows(() => stageMustBeClean(stage));
+  treeMustBe(t, stage, tree, 'from the file');
+  // With the image still in place the same file restores around it.
+  const { image: second } = await makeImage(stage.file);
+  // The image's file is no place to restore to, and the way out says which option is meant.
+  const error = await t.throwsAsync<HoldfastError>(() => restoreImage(copy));
+  t.is(error.detail.code, 'target.image');
+  t.regex(error.message, /--from /);
+  const again = await restoreImage(stage.file, { from: copy });
+  t.deepEqual(again.imagesKept, [second.id]);
+  t.notThrows(() => stageMustBeClean(stage));
+  treeMustBe(t, stage, tree, 'around an image');
+  t.deepEqual((await verifyImage(stage.file)).problems, []);
+  truncateSync(copy, MIB / 2);
+  await t.throwsAsync(() => restoreImage(stage.file, { from: copy }), { message: /./ });
+  rmSync(copy);
+});

@@ -1,0 +1,199 @@
+import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { complement, normalise } from '../../rescue/bytes/runs.ts';
+import type { Device } from '../../rescue/device/device.ts';
+import { Guard } from '../../rescue/device/guard.ts';
+import { MemoryDevice } from '../../rescue/device/memory.ts';
+import { Recorder } from '../../rescue/device/recorder.ts';
+import { Window } from '../../rescue/device/window.ts';
+import { JobContext } from '../../rescue/job/context.ts';
+import type { RestorePlace } from '../../rescue/job/destination.ts';
+import { selectImage } from '../../rescue/job/locating.ts';
+import { restoreTo } from '../../rescue/job/restore.ts';
+import { mutableExtents } from '../../rescue/job/volume.ts';
+import type { Found } from '../../rescue/locate/found.ts';
+import { type Located, locate } from '../../rescue/locate/locate.ts';
+import { readTable } from '../../rescue/partition/table.ts';
+import { type Extent, MIB } from '../../rescue/units.ts';
+import { makeDisk } from '../support/disk.ts';
+import { partitionTableSound } from '../support/judges.ts';
+import { noiseSource } from '../support/noise.ts';
+import { mustRun, run } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { makeVolume } from '../support/volume.ts';
+import { DEPTH, enoughMedia } from './power-cut/depth.ts';
+import { cutsOf, spreadOver } from './power-cut/medium.ts';
+import { attempt, Log } from './power-cut/report.ts';
+import {
+  type Contents,
+  Court,
+  faultsOfImages,
+  furnish,
+  layFile,
+  makeImage,
+  sameExtents,
+  VOLUMES,
+} from './power-cut/world.ts';
+import { makeImage as makeImageOn, restoreImage } from './requests.ts';
+
+/** A destroyed disk: noise everywhere but in its two images. */
+interface Wreck {
+  readonly court: Court;
+  readonly disk: MemoryDevice;
+  /** Where the partition is on it. */
+  readonly partition: Extent;
+  readonly tree: Contents;
+  readonly hasTable: boolean;
+}
+
+const findAll = (device: Device): Located => {
+  const ladder = locate({
+    device,
+    diskOffset: 0,
+    table: readTable(device),
+    depth: 'full',
+    rotational: false,
+  });
+  for (let step = ladder.next(); ; step = ladder.next()) if (step.done) return step.value;
+};
+
+const wreckOf = (disk: MemoryDevice): MemoryDevice => {
+  const found = findAll(disk).images.filter(({ state }) => state === 'committed');
+  if (found.length !== 2) throw new Error(`${found.length} images`);
+  const keep = normalise(
+    found.flatMap(({ image, start }) =>
+      image.extents.map((each) => ({ start: each.start + start, length: each.length })),
+    ),
+  );
+  const next = noiseSource('wreck');
+  const wreck = disk.snapshot();
+  for (const { start, length } of complement(keep, { start: 0, length: disk.size }))
+    wreck.write(start, next(length));
+  return wreck;
+};
+
+const makeWreck = async (
+  t: ExecutionContext,
+  what: keyof typeof VOLUMES | 'disk with GPT',
+): Promise<Wreck> => {
+  const court = new Court(t);
+  const hasTable = what === 'disk with GPT';
+  const size = 12 * MIB;
+  const place = hasTable ? { start: MIB, length: size } : { start: 0, length: VOLUMES[what].size };
+  makeVolume(court.path, hasTable ? { size, blockSize: 1024 } : VOLUMES[what]);
+  const tree = court.own(furnish);
+  if (hasTable) {
+    const path = join(temporaryFolder(t), 'disk');
+    makeDisk(t, path, { size: size + 2 * MIB, table: 'gpt', partitions: [{ start: MIB, size }] });
+    const file = openSync(path, 'r+');
+    writeSync(file, readFileSync(court.path), 0, size, MIB);
+    closeSync(file);
+    await makeImageOn(path, { kind: 'factory', minFree: 0 });
+    await makeImageOn(path, { minFree: 0 });
+    return { court, disk: wreckOf(MemoryDevice.of(readFileSync(path))), partition: place, tree, hasTable };
+  }
+  const context = new JobContext();
+  t.teardown(() => context.close());
+  const device = court.lift();
+  await makeImage(context, device, 'factory');
+  await makeImage(context, device, 'user');
+  return { court, disk: wreckOf(device), partition: place, tree, hasTable };
+};
+
+const shifted = (extents: readonly Extent[], by: number): Extent[] =>
+  extents.map(({ start, length }) => ({ start: start + by, length }));
+
+/** What `restore` opens for a path, over a device of ours. */
+const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly Found[]): RestorePlace => {
+  const disk = new Guard(device);
+  for (const { image, start } of kept) {
+    disk.protect(image.id, { sealed: shifted(image.sealed, start), mutable: [] });
+  }
+  const window = new Guard(new Window(disk, partition));
+  for (const { image } of kept)
+    window.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
+  return {
+    path: 'wreck',
+    inPlace: true,
+    identity: { size: device.size, removable: false, rotational: false, mapped: false },
+    partition: window,
+    disk: hasTable ? disk : undefined,
+    table: hasTable ? readTable(device) : undefined,
+    start: partition.start,
+    traffic: () => ({ bytesRead: 0, bytesWritten: 0 }),
+    reread: () => undefined,
+    close: () => {},
+  };
+};
+
+const recordRestore = async (context: JobContext, wreck: Wreck): Promise<Recorder> => {
+  const recorder = new Recorder(wreck.disk.snapshot());
+  const { images } = findAll(recorder);
+  const chosen = selectImage(images, 'latest');
+  const kept = images.filter(({ state }) => state === 'committed');
+  const request = {
+    target: 'wreck',
+    salvage: false,
+    verifyAfter: true,
+    dryRun: false,
+    confirm: async () => true,
+  };
+  await restoreTo(context, request, { chosen, kept, found: images }, placeOn(recorder, wreck, kept));
+  return recorder;
+};
+
+const partitionOf = ({ partition }: Wreck, disk: MemoryDevice): MemoryDevice =>
+  MemoryDevice.of(disk.read(partition.start, partition.length));
+
+/** What a mount shows is whole, or there is no mount. */
+const afterCut = (t: ExecutionContext, wreck: Wreck, cut: MemoryDevice): string[] => {
+  const { court, tree } = wreck;
+  court.lay(partitionOf(wreck, cut));
+  const folder = temporaryFolder(t);
+  if (run('mount', ['-o', 'loop,ro', court.path, folder]).exit !== 0) return [];
+  mustRun('umount', [folder]);
+  return court.compare(tree).map((each) => `mounted, but ${each}`);
+};
+
+const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, sealed: readonly Extent[]) => {
+  const { court, tree, hasTable } = wreck;
+  const path = `${court.path}.disk`;
+  layFile(path, cut);
+  await restoreImage(path);
+  const disk = MemoryDevice.of(readFileSync(path));
+  const faults: string[] = [];
+  if (!sameExtents(disk, wreck.disk, { sealed })) faults.push('sealed slots changed');
+  if (hasTable) {
+    const verdict = partitionTableSound(path);
+    if (!verdict.clean) faults.push(verdict.output);
+  }
+  const partition = partitionOf(wreck, disk);
+  faults.push(...court.faults(partition, tree));
+  faults.push(...(await faultsOfImages(context, partition, ['factory', 'user'])));
+  return faults;
+};
+
+for (const what of [...(Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]), 'disk with GPT' as const]) {
+  test(`power cut at every write of restore: ${what}`, async (t) => {
+    const context = new JobContext({ now: 1_800_000_000 });
+    t.teardown(() => context.close());
+    const wreck = await makeWreck(t, what);
+    const sealed = findAll(wreck.disk).images.flatMap(({ image, start }) => shifted(image.sealed, start));
+    const recorder = await recordRestore(context, wreck);
+    const log = new Log();
+    for (const cut of spreadOver(
+      () => cutsOf(wreck.disk, recorder.events, { everyFrom: 0, ...DEPTH }),
+      DEPTH.most,
+    )) {
+      log.next(cut.what);
+      if (!sameExtents(cut.device, wreck.disk, { sealed }))
+        log.add('after the cut', ['sealed slots changed']);
+      log.add('after the cut', await attempt(() => afterCut(t, wreck, cut.device)));
+      log.add('run again', await attempt(() => runAgain(context, wreck, cut.device, sealed)));
+    }
+    t.log(`${log.tried} media tried`);
+    t.deepEqual(log.faults.slice(0, 20), []);
+    t.true(log.tried >= enoughMedia(40));
+  });
+}
