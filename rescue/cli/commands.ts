@@ -1,11 +1,11 @@
 import type { JobOptions, Phase } from '../job/context.ts';
+import type { Jobs } from '../job/jobs.ts';
 import type { Confirm, ImageResult, Intent } from '../job/results.ts';
 import type { Invocation } from './args.ts';
 import { equivalentCommand } from './equivalent.ts';
 import type { ExitName } from './exit.ts';
 import { listReport } from './image-table.ts';
 import { intentDocument, intentLines } from './intent.ts';
-import type { Jobs } from './jobs.ts';
 import type { JobName } from './options.ts';
 import { createReport, infoReport, removeReport, restoreReport, verifyReport } from './report.ts';
 import { count } from './text.ts';

@@ -94,7 +94,7 @@ export class Progress {
   }
 
   event(event: JobEvent): void {
-    if (this.#options.mode === 'none') return;
+    if (this.#options.mode === 'none' || 'touched' in event) return;
     if ('note' in event) {
       if (this.#options.mode === 'json') this.#options.write(`${JSON.stringify(event)}\n`);
       return;

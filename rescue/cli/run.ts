@@ -1,5 +1,6 @@
 import { cancelled } from '../errors.ts';
 import type { JobEvent, Phase } from '../job/context.ts';
+import type { Jobs } from '../job/jobs.ts';
 import type { Intent } from '../job/results.ts';
 import { VERSION } from '../version.ts';
 import { type Invocation, parseArguments, wantsJson } from './args.ts';
@@ -8,7 +9,6 @@ import { askForName, type Input, noTerminal } from './confirm.ts';
 import { equivalentCommand } from './equivalent.ts';
 import { EXIT, type ExitCode, type Failure, failureDocument, failureOf, traceOf } from './exit.ts';
 import { type Interrupts, type SignalSource, watchInterrupts } from './interrupts.ts';
-import type { Jobs } from './jobs.ts';
 import { openLog } from './log.ts';
 import { Output, type Stream, widthOf } from './output.ts';
 import { Progress } from './progress.ts';

@@ -17,6 +17,7 @@ export interface BlockDeviceFacts {
   /** `MAJOR:MINOR` */
   readonly number: string;
   readonly kind: 'disk' | 'partition';
+  readonly bus: Bus;
   /** Put together from other devices: device-mapper (LVM, LUKS) or md (RAID). */
   readonly mapped: boolean;
   readonly size: ByteLength;
@@ -43,6 +44,20 @@ export interface BlockDeviceFacts {
   /** Of a loop device. */
   readonly backingFile?: string;
 }
+
+/** What a disk hangs on; `other`: none of these. */
+export type Bus =
+  | 'usb'
+  | 'nvme'
+  | 'ata'
+  | 'scsi'
+  | 'mmc'
+  | 'virtio'
+  | 'optical'
+  | 'loop'
+  | 'mapped'
+  | 'ram'
+  | 'other';
 
 export interface PartitionNode {
   readonly path: string;
@@ -110,6 +125,27 @@ const partitionsOf = (folder: string): PartitionNode[] =>
       size: (numberOf(each, 'size') ?? 0) * SYSFS_UNIT,
     }))
     .sort((a, b) => a.offset - b.offset);
+
+/** SCSI peripheral device type 5: CD and DVD (SPC-4, table 138). */
+const OPTICAL = 5;
+
+/**
+ * Names and paths as the kernel's drivers make them: a USB disk is a SCSI disk below a USB interface, an ATA disk one
+ * below a port `ataN`.
+ */
+const busOf = (disk: string, mapped: boolean): Bus => {
+  const name = basename(disk);
+  if (mapped) return 'mapped';
+  if (name.startsWith('loop')) return 'loop';
+  if (/^(ram|zram|mtdblock|pmem)/.test(name)) return 'ram';
+  if (numberOf(disk, 'device/type') === OPTICAL) return 'optical';
+  if (/\/usb\d+\//.test(disk)) return 'usb';
+  if (name.startsWith('nvme')) return 'nvme';
+  if (name.startsWith('mmcblk')) return 'mmc';
+  if (/\/ata\d+\//.test(disk)) return 'ata';
+  if (/\/virtio\d+\/block\//.test(disk)) return 'virtio';
+  return /\/host\d+\//.test(disk) ? 'scsi' : 'other';
+};
 
 /** SCSI and SATA disks: "Unit Serial Number" page 80h (SPC-4, 7.8.16): 4-byte header, then the text. */
 const serialPage = (folder: string): string | undefined => {
@@ -179,14 +215,16 @@ const factsIn = (folder: string, resolved: string, number: string): BlockDeviceF
   const model = modelOf(disk);
   const serial = serialOf(disk);
   const backingFile = attribute(folder, 'loop/backing_file');
+  const mapped =
+    entries(join(disk, 'slaves')).length > 0 ||
+    ['dm', 'md'].some((name) => entries(join(disk, name)).length > 0);
   return {
     path: blockNumberOf(node) === number ? node : resolved,
     name: basename(folder),
     number,
     kind: partitionNumber === undefined ? 'disk' : 'partition',
-    mapped:
-      entries(join(disk, 'slaves')).length > 0 ||
-      ['dm', 'md'].some((name) => entries(join(disk, name)).length > 0),
+    bus: busOf(realpathSync(disk), mapped),
+    mapped,
     size: (numberOf(folder, 'size') ?? 0) * SYSFS_UNIT,
     sectorSize,
     physicalSectorSize: numberOf(disk, 'queue/physical_block_size') ?? sectorSize,

@@ -146,6 +146,11 @@ export const captureAll = async (
           digest: result.digest,
         });
       });
+      const { space } = batch.capture;
+      if (space.of === 'partition') {
+        for (const { start, length } of batch.frames.flat())
+          context.touch('read', { start: space.start + start * space.unit, length: length * space.unit });
+      }
       done += batch.length;
       context.progress('capture', done, total);
     },

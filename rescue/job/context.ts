@@ -1,6 +1,7 @@
 import { cancelled, usage } from '../errors.ts';
-import type { ByteLength } from '../units.ts';
+import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { Pipeline } from './pipeline.ts';
+import { Touched } from './touched.ts';
 
 /** What a job is doing, in the order in which jobs do it. */
 export const PHASES = {
@@ -30,7 +31,16 @@ export interface NoteEvent {
   readonly severity: 'info' | 'warning';
 }
 
-export type JobEvent = ProgressEvent | NoteEvent;
+/** What a job did with bytes of TARGET, or of the place that it restores to. */
+export type Touch = 'read' | 'slot' | 'written' | 'verified';
+
+/** For pictures of a disk: neighbours are joined and the order is lost. Offsets in bytes from the start of that place. */
+export interface TouchEvent {
+  readonly touched: Touch;
+  readonly extents: readonly (readonly [ByteOffset, ByteLength])[];
+}
+
+export type JobEvent = ProgressEvent | NoteEvent | TouchEvent;
 
 export interface JobOptions {
   readonly onEvent?: (event: JobEvent) => void;
@@ -43,14 +53,18 @@ export interface JobOptions {
 export class JobContext {
   readonly startedAt = performance.now();
   readonly now: number;
+  /** Where the device at hand starts on TARGET, for `touch`: not 0 while a partition of it is worked on. */
+  origin: ByteOffset = 0;
   readonly #onEvent: ((event: JobEvent) => void) | undefined;
   readonly #signal: AbortSignal | undefined;
+  readonly #touched: Touched;
   #pipeline: Pipeline | undefined;
   #locked = false;
 
   constructor(options: JobOptions = {}) {
     this.#onEvent = options.onEvent;
     this.#signal = options.signal;
+    this.#touched = new Touched((event) => this.#onEvent?.(event));
     this.now = options.now ?? currentTime();
   }
 
@@ -62,6 +76,11 @@ export class JobContext {
 
   progress(phase: Phase, done: ByteLength, total: ByteLength): void {
     this.#onEvent?.({ phase, done, total });
+  }
+
+  /** Tells what was just done with bytes of the device at hand. */
+  touch(touched: Touch, extent: Extent): void {
+    this.#touched.add(touched, this.origin + extent.start, extent.length);
   }
 
   note(note: string, severity: NoteEvent['severity'] = 'info'): void {
@@ -96,6 +115,7 @@ export class JobContext {
   }
 
   async close(): Promise<void> {
+    this.#touched.flush();
     await this.#pipeline?.close();
   }
 }

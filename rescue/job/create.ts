@@ -31,6 +31,7 @@ import {
 export const create = async (request: CreateRequest, options: JobOptions = {}): Promise<CreateResult> => {
   const context = new JobContext(options);
   const partition = openPartition(request.target, { partition: request.partition, write: !request.dryRun });
+  context.origin = partition.offset;
   try {
     const access: PartitionAccess = { ...partition, identity: partition.subject.target.identity };
     const made = await createInPartition(context, access, request);

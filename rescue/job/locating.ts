@@ -4,6 +4,7 @@ import { JoinedDevice } from '../device/joined.ts';
 import { corrupt, type HoldfastError, notFound, refused, usage } from '../errors.ts';
 import { CONTAINER_EXTENSION } from '../fs/filesystem.ts';
 import type { Image } from '../image/image.ts';
+import { MIN_SLOT_SIZE } from '../image/layout.ts';
 import { openImage } from '../image/reader.ts';
 import { hasSlotMagic } from '../image/slot.ts';
 import type { Found } from '../locate/found.ts';
@@ -43,7 +44,12 @@ export const locateOn = async (
   for (;;) {
     const step = ladder.next();
     if (step.done) return step.value;
-    if (step.value.note !== undefined) context.note(step.value.note);
+    const { note, looked } = step.value;
+    if (note !== undefined) context.note(note);
+    if (looked !== undefined) {
+      context.touch('read', looked.at);
+      for (const start of looked.slots) context.touch('slot', { start, length: MIN_SLOT_SIZE });
+    }
     // A pause per request would cost more than the request.
     if (performance.now() - last > 50) {
       context.progress('scan', step.value.covered, step.value.total);

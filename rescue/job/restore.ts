@@ -20,6 +20,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
     const source = await findSource(context, request, closers);
     const place = openPlace(request, source);
     closers.push(() => place.close());
+    context.origin = place.start;
     const result = await restoreTo(context, request, source, place);
     closers.pop()!();
     if (result.written && result.tableChanged) {

@@ -48,6 +48,12 @@ const holds = (device: Device, offset: ByteOffset, bytes: Uint8Array): boolean =
   return true;
 };
 
+/** For pictures of the partition; what lies outside of it is not in them. */
+const touchFrame = (context: JobContext, touched: 'written' | 'verified', frame: MappedFrame): void => {
+  if (frame.space.of !== 'partition') return;
+  for (const extent of extentsOf(frame)) context.touch(touched, extent);
+};
+
 /** Writes what differs. Returns the bytes that were written. */
 const writeChanged = (device: Device, { offset, bytes }: Piece): ByteLength => {
   if (holds(device, offset, bytes)) return 0;
@@ -156,6 +162,7 @@ export const writeFrames = async (
       loaded.delete(batch);
       batch.frames.forEach((frame, index) => {
         done += frame.length;
+        touchFrame(context, 'written', frame);
         const writer = writers.get(frame.space.id)!;
         const place = places[index]!;
         if (frame.zero) {
@@ -244,6 +251,7 @@ export const readBackFrames = async (
         const view = frame.space.of === 'partition' ? final : undefined;
         const extents = extentsOf(frame);
         done += frame.length;
+        touchFrame(context, 'verified', frame);
         if (!frame.zero && skip.has(frame.entries[0]!.logOffset)) continue;
         const splits = extents.map((extent) => splitByChange(destination, view, extent));
         if (frame.zero) {

@@ -57,6 +57,8 @@ export interface LocateProgress {
   readonly covered: ByteLength;
   readonly total: ByteLength;
   readonly note?: string;
+  /** What the scan has just looked at, and the slots that it met there. */
+  readonly looked?: { readonly at: Extent; readonly slots: readonly ByteOffset[] };
 }
 
 /** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
@@ -211,7 +213,8 @@ function* runScan(
       opened = true;
     }
     if (opened && enough()) return;
-    yield { covered: scan.bytesCovered, total: whole.length };
+    const slots = step.hits.map(({ position }) => position);
+    yield { covered: scan.bytesCovered, total: whole.length, looked: { at: step.covered, slots } };
   }
 }
 

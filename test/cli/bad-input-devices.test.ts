@@ -12,11 +12,11 @@ import {
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { failureOf } from '../../rescue/cli/exit.ts';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { FaultyDevice } from '../../rescue/device/faulty.ts';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { JobContext, type JobOptions, type Phase } from '../../rescue/job/context.ts';
 import { createInPartition } from '../../rescue/job/create.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import { MIB } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
 import { e2fsckClean, mustBeClean } from '../support/judges.ts';

@@ -1,6 +1,6 @@
 import test from 'ava';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { refused, usage } from '../../rescue/errors.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import type { Partition } from '../../rescue/partition/model.ts';
 import type { TablePlan } from '../../rescue/partition/plan.ts';
 import type { LiveTable } from '../../rescue/partition/table.ts';

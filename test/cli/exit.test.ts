@@ -1,6 +1,6 @@
 import test from 'ava';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { cancelled, corrupt, ioError, notFound, refused, unsupported, usage } from '../../rescue/errors.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import { UnfinishedError } from '../../rescue/job/results.ts';
 import { ID, IMAGE, INTENT, STATS, say } from './world.ts';
 

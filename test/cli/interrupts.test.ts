@@ -1,8 +1,8 @@
 import test from 'ava';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { run } from '../../rescue/cli/run.ts';
 import { cancelled, ioError } from '../../rescue/errors.ts';
 import type { JobOptions } from '../../rescue/job/context.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import { UnfinishedError } from '../../rescue/job/results.ts';
 import { INTENT, makeWorld } from './world.ts';
 

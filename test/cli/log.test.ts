@@ -1,8 +1,8 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { ioError } from '../../rescue/errors.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import { UnfinishedError } from '../../rescue/job/results.ts';
 import { MIB } from '../../rescue/units.ts';
 import { temporaryFolder } from '../support/temporary.ts';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { openTarget } from '../../rescue/device/target.ts';
 import { create } from '../../rescue/job/create.ts';
 import { info } from '../../rescue/job/info.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import { list } from '../../rescue/job/list.ts';
 import { remove } from '../../rescue/job/remove.ts';
 import { restore } from '../../rescue/job/restore.ts';

@@ -1,6 +1,6 @@
 import test from 'ava';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { run } from '../../rescue/cli/run.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import { ID, IMAGE, makeWorld, STATS, say } from './world.ts';
 

@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events';
 import { PassThrough, Writable } from 'node:stream';
-import type { Jobs } from '../../rescue/cli/jobs.ts';
 import { run, type Surroundings } from '../../rescue/cli/run.ts';
 import type { JobOptions } from '../../rescue/job/context.ts';
+import type { Jobs } from '../../rescue/job/jobs.ts';
 import type { ImageSummary, Intent, Stats } from '../../rescue/job/results.ts';
 import { GIB, MIB } from '../../rescue/units.ts';
 

@@ -1,4 +1,5 @@
-import type { JobOptions } from '../job/context.ts';
+import type { JobOptions } from './context.ts';
+import type { DisksResult } from './disks.ts';
 import type {
   CreateRequest,
   CreateResult,
@@ -12,9 +13,9 @@ import type {
   RestoreResult,
   VerifyRequest,
   VerifyResult,
-} from '../job/results.ts';
+} from './results.ts';
 
-/** The engine's jobs as the command line sees them: the program passes the real ones, tests pass their own. */
+/** The engine's jobs as its skins see them: the program passes the real ones, tests pass their own. */
 export interface Jobs {
   create(request: CreateRequest, options: JobOptions): Promise<CreateResult>;
   list(request: ListRequest, options: JobOptions): Promise<ListResult>;
@@ -23,3 +24,10 @@ export interface Jobs {
   restore(request: RestoreRequest, options: JobOptions): Promise<RestoreResult>;
   remove(request: RemoveRequest, options: JobOptions): Promise<RemoveResult>;
 }
+
+/** With what only the screen and the unattended run need. */
+export interface AllJobs extends Jobs {
+  /** `request` is empty. */
+  disks(request: object, options: JobOptions): Promise<DisksResult>;
+}
+export type JobName = keyof AllJobs;
