@@ -19,7 +19,7 @@ export const openChosen = async (context: JobContext, request: SelectRequest): P
   try {
     if (!isContainerFile(subject)) {
       const { partition } = request;
-      const located = await locateOn(context, subject, { depth: 'quick', partition });
+      const located = await locateOn(context, subject, { depth: 'quick', partition, image: request.image });
       const found = selectImage(located.images, request.image, located.newer);
       return { found, fromFile: false, traffic, close: () => subject.close() };
     }

@@ -20,6 +20,8 @@ export interface Content {
   /** `ext4`, `LUKS2 (encrypted)`, `empty (all zeros)`, `unknown`, ... */
   readonly name: string;
   readonly label: string;
+  /** UUID or volume serial; empty where it is not known. */
+  readonly uuid: string;
   /** Containers that its directory lists. */
   readonly containers: number;
   /** Why it cannot be read, where that is so. */
@@ -35,6 +37,8 @@ export interface PartitionFacts {
   readonly name: string;
   /** As in the table: two hexadecimal digits, or a GUID. */
   readonly type: string;
+  /** As Linux spells it. */
+  readonly partuuid: string;
   readonly content: Content;
   readonly mountPoints: readonly string[];
 }
@@ -68,6 +72,7 @@ const nothing = (trouble: string): Content => ({
   filesystem: null,
   name: 'unreadable',
   label: '',
+  uuid: '',
   containers: 0,
   trouble,
 });
@@ -82,10 +87,18 @@ const contentOf = (device: ReadableDevice, region: Extent): Content => {
   try {
     const window = new ReadableWindow(device, within);
     const probed = probeFileSystem(window);
-    if (!('driver' in probed)) return { filesystem: null, name: probed.other, label: '', containers: 0 };
+    if (!('driver' in probed))
+      return { filesystem: null, name: probed.other, label: '', uuid: '', containers: 0 };
     name = probed.driver.name;
-    const { kind, label, containers } = probed.driver.open(window);
-    return { filesystem: kind, name: kind, label, ...containersOf(() => containers().length) };
+    const fileSystem = probed.driver.open(window);
+    const { kind, label, uuid } = fileSystem;
+    return {
+      filesystem: kind,
+      name: kind,
+      label,
+      uuid,
+      ...containersOf(() => fileSystem.containers().length),
+    };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
     return { ...nothing(error.message), name };
@@ -131,6 +144,7 @@ const partitionFacts = (
     size: entry.size,
     name: entry.name,
     type: entry.type,
+    partuuid: entry.uuid,
     content: contentOf(device, { start: entry.start, length: entry.size }),
     mountPoints: path === null ? [] : (mounts.get(path) ?? []),
   };

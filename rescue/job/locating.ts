@@ -29,14 +29,23 @@ export const rangeOf = (subject: Subject, number: number | undefined): Extent | 
 export const locateOn = async (
   context: JobContext,
   subject: Subject,
-  options: { readonly depth: 'quick' | 'full'; readonly partition: number | undefined },
+  options: {
+    readonly depth: 'quick' | 'full';
+    readonly partition: number | undefined;
+    readonly exhaustive?: boolean;
+    /** SEL: an image that is meant by id or name is looked for until it is met. */
+    readonly image?: string;
+  },
 ): Promise<Located> => {
   const within = rangeOf(subject, options.partition);
+  const { image } = options;
   const ladder = locate({
     device: subject.device,
     diskOffset: subject.diskOffset,
     table: subject.table,
     depth: options.depth,
+    exhaustive: options.exhaustive ?? false,
+    wanted: image === undefined || isRule(image) ? undefined : (found) => isNamed(found, image),
     rotational: subject.target.identity.rotational,
     ...(within === undefined ? {} : { within }),
   });
@@ -58,6 +67,19 @@ export const locateOn = async (
     }
   }
 };
+
+const RULES = ['latest', 'factory'] as const;
+const isRule = (selector: string): selector is (typeof RULES)[number] =>
+  RULES.some((rule) => rule === selector);
+
+const hasId = ({ image }: Found, selector: string): boolean => {
+  const wanted = selector.toLowerCase();
+  return /^[0-9a-f]{4,32}$/.test(wanted) && image.id.startsWith(wanted);
+};
+
+/** Whether an image is meant by its id, the beginning of it, or its name. */
+const isNamed = (found: Found, selector: string): boolean =>
+  hasId(found, selector) || found.image.control.name === selector;
 
 const describe = ({ image, state }: Found): string =>
   `${image.id.slice(0, 8)} (${image.control.kind} image "${image.control.name}", ${state})`;
@@ -85,9 +107,8 @@ export const selectImage = (images: readonly Found[], selector: string, newer?: 
       wayOut: 'Every byte of TARGET was looked at. If it is one partition, try the whole disk.',
     });
   }
-  if (selector === 'latest' || selector === 'factory') return selectByRule(images, selector);
-  const wanted = selector.toLowerCase();
-  const byId = images.filter((each) => /^[0-9a-f]{4,32}$/.test(wanted) && each.image.id.startsWith(wanted));
+  if (isRule(selector)) return selectByRule(images, selector);
+  const byId = images.filter((each) => hasId(each, selector));
   const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
   const [only, ...more] = matching;
   if (only === undefined) {

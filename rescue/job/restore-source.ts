@@ -33,14 +33,14 @@ export const findSource = async (
     });
   }
   const { partition } = request;
-  const located = await locateOn(context, subject, { depth: 'quick', partition });
+  const image = request.from === undefined ? request.image : 'latest';
+  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
   if (request.from !== undefined) {
     const file = openContainerFile(request.from);
     closers.push(() => file.close());
-    const { image } = file;
-    const start = targetStart(subject, partition, image);
+    const start = targetStart(subject, partition, file.image);
     const chosen: Found = {
-      image,
+      image: file.image,
       start,
       number: undefined,
       state: 'committed',
@@ -51,7 +51,7 @@ export const findSource = async (
     const kept = request.to === undefined ? survivors(all, start, undefined, request) : [];
     return { chosen, kept, found: all, subject };
   }
-  const chosen = selectImage(located.images, request.image, located.newer);
+  const chosen = selectImage(located.images, image, located.newer);
   if (chosen.state === 'moved') {
     context.note(
       `Image ${chosen.image.id.slice(0, 8)} is not where it was made: ${chosen.reason}.`,

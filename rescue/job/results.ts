@@ -24,10 +24,14 @@ export interface ImageSummary {
   readonly foundBy: FoundBy;
   readonly filesystem: FileSystemKind;
   readonly label: string;
+  /** UUID of the file system in its usual spelling, or the volume serial. */
+  readonly uuid: string;
   readonly partition: {
     readonly offset: ByteOffset;
     readonly size: ByteLength;
     readonly number: number | null;
+    /** As Linux spells it; null where there was no table. */
+    readonly partuuid: string | null;
   };
   readonly clusterSize: ByteLength;
   readonly usedBytes: ByteLength;
@@ -143,6 +147,8 @@ export interface CreateRequest extends CommonRequest {
 
 export interface ListRequest extends CommonRequest {
   readonly depth: 'quick' | 'full';
+  /** Do not end quick depth at the first image: other partitions may have images that it does not name. */
+  readonly exhaustive?: boolean;
 }
 
 export interface SelectRequest extends CommonRequest {

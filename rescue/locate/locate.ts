@@ -28,8 +28,12 @@ export interface LocateOptions {
   readonly within?: Extent;
   readonly depth: 'quick' | 'full';
   readonly rotational: boolean;
+  /** One certain image is looked for: quick depth does not end before it, and full depth follows if it is not met. */
+  readonly wanted?: ((found: Found) => boolean) | undefined;
   /** Ends a quick scan at this image; default: the first committed one whose siblings are all there. */
   readonly accept?: (image: Image) => boolean;
+  /** Do not end quick depth at any image, since there may be others that it does not name; default false. */
+  readonly exhaustive?: boolean;
   /** Whether full depth follows when quick depth finds nothing; default true. */
   readonly deepen?: boolean;
 }
@@ -101,11 +105,13 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
   yield { covered: 0, total: whole.length, note: 'asking the file system' };
   lookThroughFileSystems(around, whole, collection, fileSystems, steps);
+  const { wanted = isCommitted } = options;
+  const isResolved = (each: Found): boolean =>
+    wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
   const accept =
-    options.accept === undefined
-      ? (each: Found): boolean => each.state === 'committed' && resolveSiblings(device, each).complete
-      : (each: Found): boolean => options.accept?.(each.image) === true;
-  const settled = (): boolean => collection.found.some(accept);
+    options.accept === undefined ? isResolved : (each: Found): boolean => options.accept?.(each.image) === true;
+  const accepted = (): boolean => collection.found.some(accept);
+  const settled = (): boolean => options.exhaustive !== true && accepted();
   let depth: 'quick' | 'full' = options.depth;
   let bytesRead = 0;
   let bytesCovered = 0;
@@ -121,7 +127,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     const before = collection.found.length;
     for (const { image, start } of collection.found) scan.markKnown(shifted(image.extents, start));
     yield* runScan(scan, around, whole, collection, () => depth === 'quick' && settled());
-    const any = options.accept === undefined ? (each: Found): boolean => each.state === 'committed' : accept;
+    const any = options.accept === undefined ? wanted : accept;
     if (depth === 'quick' && options.deepen !== false && !collection.found.some(any)) {
       depth = 'full';
       scan.deepen();
@@ -142,7 +148,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       bytesRead,
       note: `${depth} depth, ${formatBytes(bytesCovered)} covered${scan.bytesUnreadable > 0 ? `, ${formatBytes(scan.bytesUnreadable)} unreadable` : ''}`,
     });
-    const needed = depth === 'full' || !settled();
+    const needed = depth === 'full' || !accepted();
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
@@ -155,6 +161,8 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     newer,
   };
 }
+
+const isCommitted = ({ state }: Found): boolean => state === 'committed';
 
 const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
   extents.map(({ start, length }) => ({ start: start + by, length }));

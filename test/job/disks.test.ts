@@ -4,9 +4,11 @@ import { MIB } from '../../rescue/units.ts';
 import { type DiskOptions, makeDisk } from '../support/disk.ts';
 import { mustBeClean, partitionTableSound } from '../support/judges.ts';
 import { attachLoop } from '../support/loop.ts';
+import { overwriteWithNoise } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
-import { wholeCycle } from './cycle.ts';
+import { extentsOf, wholeCycle } from './cycle.ts';
+import { makeImage, verifyImage } from './requests.ts';
 import { fillStage, type Stage, tableOf } from './stage.ts';
 
 interface Shape extends DiskOptions {
@@ -76,3 +78,25 @@ for (const [name, shape] of Object.entries(SHAPES))
     const loop = attachLoop(t, stage.file, { sectorSize: shape.sectorSize });
     t.notThrows(() => mustBeClean(partitionTableSound(loop.device)));
   });
+
+test('an image that is named is looked for until it is met, whatever partition shows its image first', async (t) => {
+  const file = join(temporaryFolder(t), 'disk');
+  const partitions = [{ size: 24 * MIB }, { size: 24 * MIB }, { size: 24 * MIB }];
+  const places = makeDisk(t, file, { size: 80 * MIB, table: 'gpt', partitions });
+  const made = [];
+  for (const { number: partition, start, size } of places) {
+    makeVolume(file, { offset: start, size });
+    made.push((await makeImage(file, { partition, name: `image ${partition}` })).image);
+  }
+  overwriteWithNoise(
+    file,
+    made.flatMap(({ extents }) => extentsOf(extents)),
+  );
+  for (const { id, name, partition } of made) {
+    for (const image of [id, id.slice(0, 8), name]) {
+      const found = await verifyImage(file, { image });
+      t.is(found.image.id, id);
+      t.is(found.image.partition.offset, partition.offset);
+    }
+  }
+});
