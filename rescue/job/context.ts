@@ -1,7 +1,7 @@
 import { cancelled, usage } from '../errors.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { Pipeline } from './pipeline.ts';
-import { Touched } from './touched.ts';
+import { type Touch, type TouchEvent, Touched } from './touched.ts';
 
 /** What a job is doing, in the order in which jobs do it. */
 export const PHASES = {
@@ -31,14 +31,7 @@ export interface NoteEvent {
   readonly severity: 'info' | 'warning';
 }
 
-/** What a job did with bytes of TARGET, or of the place that it restores to. */
-export type Touch = 'read' | 'slot' | 'written' | 'verified';
-
-/** For pictures of a disk: neighbours are joined and the order is lost. Offsets in bytes from the start of that place. */
-export interface TouchEvent {
-  readonly touched: Touch;
-  readonly extents: readonly (readonly [ByteOffset, ByteLength])[];
-}
+export type { Touch, TouchEvent };
 
 export type JobEvent = ProgressEvent | NoteEvent | TouchEvent;
 

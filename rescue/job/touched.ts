@@ -1,5 +1,13 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
-import type { Touch, TouchEvent } from './context.ts';
+
+/** What a job did with bytes of TARGET, or of the place that it restores to. */
+export type Touch = 'read' | 'slot' | 'written' | 'verified';
+
+/** For pictures of a disk: neighbours are joined and the order is lost. Offsets in bytes from the start of that place. */
+export interface TouchEvent {
+  readonly touched: Touch;
+  readonly extents: readonly (readonly [ByteOffset, ByteLength])[];
+}
 
 /** Milliseconds between two events of one kind. */
 const EVERY = 50;

@@ -109,7 +109,9 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const isResolved = (each: Found): boolean =>
     wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
   const accept =
-    options.accept === undefined ? isResolved : (each: Found): boolean => options.accept?.(each.image) === true;
+    options.accept === undefined
+      ? isResolved
+      : (each: Found): boolean => options.accept?.(each.image) === true;
   const accepted = (): boolean => collection.found.some(accept);
   const settled = (): boolean => options.exhaustive !== true && accepted();
   let depth: 'quick' | 'full' = options.depth;
