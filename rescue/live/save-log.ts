@@ -29,7 +29,8 @@ const nodeOf = (device: string): string => {
 /** The path itself, or with a number before its extension: an older log is not overwritten. */
 export const freeName = (path: string): string => {
   const [, stem, extension] = /^(.*?)(\.[^./]*)?$/s.exec(path)!;
-  for (let number = 1, name = path; ; number += 1, name = `${stem}-${number}${extension ?? ''}`) {
+  for (let number = 0; ; number += 1) {
+    const name = number === 0 ? path : `${stem}-${number}${extension ?? ''}`;
     if (!existsSync(name)) return name;
   }
 };
