@@ -1,19 +1,9 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { formatBytes } from '../rescue/units.ts';
 import { bundle, PROJECT } from './bundle.ts';
 import { licences } from './licences.ts';
-
-/** Runs a program, silent unless it fails. */
-const quietly = (program: string, args: readonly string[], folder: string): void => {
-  try {
-    execFileSync(program, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
-  } catch (error) {
-    const { stdout, stderr } = error as { stdout?: Buffer; stderr?: Buffer };
-    throw new Error(`${program} ${args.join(' ')} failed\n${stdout ?? ''}${stderr ?? ''}`, { cause: error });
-  }
-};
+import { runProgram } from './program.ts';
 
 /**
  * Makes the single executable: a stripped copy of the Node that runs this, with the bundle inside. It needs the C and
@@ -28,7 +18,7 @@ export const buildBinary = async (
   try {
     const { main, assets, packages } = await bundle(folder, options.main);
     // Before the bundle goes in: stripping afterwards throws it out again.
-    quietly('strip', ['-o', join(folder, 'node'), process.execPath], folder);
+    runProgram('strip', ['-o', join(folder, 'node'), process.execPath], { folder });
     const configuration = {
       // Names, not paths: the path of the script is stored in the executable.
       main,
@@ -46,7 +36,7 @@ export const buildBinary = async (
       execArgvExtension: 'none',
     };
     writeFileSync(join(folder, 'sea.json'), JSON.stringify(configuration));
-    quietly(process.execPath, ['--build-sea', 'sea.json'], folder);
+    runProgram(process.execPath, ['--build-sea', 'sea.json'], { folder });
     chmodSync(join(folder, 'executable'), 0o755);
     renameSync(join(folder, 'executable'), output);
     return packages;

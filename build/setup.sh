@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes a fresh clone able to run: npm packages as package-lock.json names them, and the Debian packages that a use
-# needs. npm runs it before `start`, `test`, `test:boot`, `build` and `bench`. When nothing is missing it takes a
+# needs. npm runs it before `start`, `test`, `test:boot`, `build`, `iso` and `bench`. When nothing is missing it takes a
 # fraction of a second.
 #
-#   sh build/setup.sh [start|test|build|bench|boot]...      (default: start)
+#   sh build/setup.sh [start|test|build|iso|bench|boot]...      (default: start)
 #
 # Plain POSIX sh, and any Node from 20 up: what it installs is not there yet.
 set -eu
@@ -16,8 +16,11 @@ TEST="$START gdisk binutils xz-utils partclone zstd"
 BUILD='binutils'
 # What we measure ourselves against.
 BENCH="$START partclone zstd"
-# A BIOS machine that boots from a restored disk, in QEMU. (Its kernel is downloaded by the tests, not installed.)
-BOOT="$START gdisk qemu-system-x86 grub-pc-bin grub2-common busybox-static cpio"
+# The bootable medium: GRUB for BIOS, the FAT image for UEFI, the ISO. (Kernel, busybox and the signed boot loaders are
+# downloaded by the build, not installed.)
+ISO="$BUILD grub-common grub-pc-bin mtools ncurses-base xorriso zstd"
+# Machines that boot from it and from restored disks, in QEMU with BIOS and UEFI.
+BOOT="$START $ISO gdisk qemu-system-x86 ovmf grub2-common busybox-static cpio"
 
 cd "$(dirname "$0")/.."
 say() { echo "holdfast setup: $*" >&2; }
@@ -29,10 +32,11 @@ for use in "$@"; do
     start) packages="$packages $START" ;;
     test) packages="$packages $TEST" ;;
     build) packages="$packages $BUILD" ;;
+    iso) packages="$packages $ISO" ;;
     bench) packages="$packages $BENCH" ;;
     boot) packages="$packages $BOOT" ;;
     *)
-      say "unknown use '$use': start, test, build, bench or boot"
+      say "unknown use '$use': start, test, build, iso, bench or boot"
       exit 2
       ;;
   esac

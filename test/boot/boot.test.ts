@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { PROJECT } from '../../build/bundle.ts';
@@ -11,8 +11,7 @@ import { digestOf, overwriteWithNoise } from '../support/noise.ts';
 import { everythingSaid, mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { type BiosDisk, makeBiosDisk } from './bios-disk.ts';
-import { MODULES, makeInitramfs } from './initramfs.ts';
-import { fetchKernel } from './kernel.ts';
+import { makeSmallSystem, type SmallSystem } from './initramfs.ts';
 import { bootMachine, NOTHING_TO_BOOT } from './machine.ts';
 
 /**
@@ -20,17 +19,10 @@ import { bootMachine, NOTHING_TO_BOOT } from './machine.ts';
  * after a restore it boots again.
  */
 
-interface Files {
-  readonly kernel: Uint8Array;
-  readonly initramfs: Uint8Array;
-}
-let files: Files | undefined;
+let files: SmallSystem | undefined;
 
 test.before(async () => {
-  files = await withCleanup((cleanup) => {
-    const kernel = fetchKernel(cleanup, MODULES);
-    return { kernel: readFileSync(kernel.image), initramfs: makeInitramfs(cleanup, kernel) };
-  });
+  files = await withCleanup((cleanup) => makeSmallSystem(cleanup));
 });
 
 /** Runs the program itself, as a person would, and gives what it says with `--json`. */

@@ -1,16 +1,17 @@
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { unpackKernel } from '../../iso/kernel.ts';
+import { resolveModules } from '../../iso/modules.ts';
 import type { Cleanup } from '../support/cleanup.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-import type { Kernel } from './kernel.ts';
 
 /** Where the small system finds its line, on its root file system. */
 export const PROOF_FILE = 'etc/holdfast-proof';
 
 /** Drivers of QEMU's virtio disk; ext4, and the checksum that it asks the kernel for by name. */
-export const MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4'];
+const MODULES = ['virtio_pci', 'virtio_blk', 'crc32c_generic', 'ext4'];
 
 /**
  * The whole small system. It finds its root by the UUID on the kernel command line, mounts it read-only, says the line
@@ -38,13 +39,24 @@ umount /root
 poweroff -f
 `;
 
-/** The small system as an initramfs (gzip-compressed cpio archive). */
-export const makeInitramfs = (cleanup: Cleanup, kernel: Kernel): Buffer => {
+export interface SmallSystem {
+  /** The files that a boot loader loads: Debian's kernel, and the small system as an initramfs (gzip-compressed cpio). */
+  readonly kernel: Buffer;
+  readonly initramfs: Buffer;
+}
+
+export const makeSmallSystem = (cleanup: Cleanup): SmallSystem => {
+  const unpacked = temporaryFolder(cleanup);
+  const kernel = unpackKernel(unpacked);
+  const wanted = MODULES.map((name) => ({ name, feature: 'boot tests' }));
+  const modules = resolveModules(kernel, wanted, '/bin/busybox').paths.map((path) =>
+    join(unpacked, 'lib/modules', kernel.release, path),
+  );
   const root = temporaryFolder(cleanup);
   for (const folder of ['bin', 'dev', 'proc', 'sys', 'root', 'modules']) mkdirSync(join(root, folder));
   copyFileSync('/bin/busybox', join(root, 'bin/busybox'));
-  for (const path of kernel.modules) copyFileSync(path, join(root, 'modules', basename(path)));
-  const order = kernel.modules.map((path) => `${basename(path)}\n`).join('');
+  for (const path of modules) copyFileSync(path, join(root, 'modules', basename(path)));
+  const order = modules.map((path) => `${basename(path)}\n`).join('');
   writeFileSync(join(root, 'modules/order'), order);
   writeFileSync(join(root, 'init'), INIT);
   chmodSync(join(root, 'init'), 0o755);
@@ -55,5 +67,5 @@ export const makeInitramfs = (cleanup: Cleanup, kernel: Kernel): Buffer => {
     cwd: root,
     input: names,
   });
-  return gzipSync(archive.stdoutBytes);
+  return { kernel: readFileSync(kernel.image), initramfs: gzipSync(archive.stdoutBytes) };
 };
