@@ -9,7 +9,7 @@ import { remove } from './job/remove.ts';
 import { restore } from './job/restore.ts';
 import { verify } from './job/verify.ts';
 import { openConsoles } from './live/consoles.ts';
-import { LOG_PATH, leaveWord, runMedium } from './live/medium.ts';
+import { LOG_PATH, leaveWord, runMedium, SCREEN_PATH } from './live/medium.ts';
 
 /** The entry of the program and of the single executable: hands over to the command line or, on the medium, to what the kernel command line says. */
 
@@ -22,6 +22,7 @@ const medium = async (path: string): Promise<number> => {
     commandLine: readFileSync('/proc/cmdline', 'utf8'),
     consoles: openConsoles(process.stdin, process.stdout, process.env['TERM'] ?? 'linux'),
     logPath: LOG_PATH,
+    screenPath: SCREEN_PATH,
     screen: async ({ output }) => {
       output.write('The screen is not in this build.\r\n');
       return 'shell';

@@ -16,6 +16,9 @@ export type Next = 'reboot' | 'poweroff' | 'shell' | 'again';
 /** Where the log of the live system is, in memory; `iso/init` says it too. */
 export const LOG_PATH = '/run/holdfast/holdfast.log';
 
+/** Says on which console the screen is. Until this file is there, the others belong to the program too. */
+export const SCREEN_PATH = '/run/holdfast/screen';
+
 export interface MediumWorld {
   readonly jobs: AllJobs;
   /** Text of /proc/cmdline. */
@@ -23,6 +26,7 @@ export interface MediumWorld {
   /** The main one first. */
   readonly consoles: readonly Console[];
   readonly logPath: string;
+  readonly screenPath: string;
   /** The screen on one console, until the person is done with it. */
   screen(console: Console): Promise<Next>;
 }
@@ -46,6 +50,17 @@ const anyKey = (consoles: readonly Console[]): Promise<Console> =>
     });
   });
 
+/** The screen has one console; `iso/init` may offer the program on the others from now on. */
+const showScreen = (world: MediumWorld, console: Console): Promise<Next> => {
+  for (const { input, output } of world.consoles.slice(1)) {
+    if (input === console.input) continue;
+    input.destroy();
+    output.destroy();
+  }
+  writeFileSync(world.screenPath, `${console.name}\n`);
+  return world.screen(console);
+};
+
 /** Runs the rescue medium as the kernel command line asks. */
 export const runMedium = async (world: MediumWorld): Promise<Next> => {
   const { consoles, commandLine, jobs, logPath } = world;
@@ -63,10 +78,10 @@ export const runMedium = async (world: MediumWorld): Promise<Next> => {
     say(UNDERSTOOD);
     const { code } = EXIT.usage;
     if (options.mode === 'unattended') say(resultLine('refused', code, { image: 'none', target: 'none' }));
-    return world.screen(await anyKey(consoles));
+    return showScreen(world, await anyKey(consoles));
   }
   if (options.mode === 'shell') return 'shell';
-  if (options.mode === 'tui') return world.screen(main);
+  if (options.mode === 'tui') return showScreen(world, main);
   let last = main;
   const outcome = await runUnattended(options, {
     jobs,
@@ -101,8 +116,8 @@ export const runMedium = async (world: MediumWorld): Promise<Next> => {
   if (toScreen) say('Press any key for the menu.');
   if (line !== undefined) say(line);
   log.close();
-  if (toScreen) return world.screen(await anyKey(consoles));
-  return next === 'tui' ? world.screen(last) : next;
+  if (toScreen) return showScreen(world, await anyKey(consoles));
+  return next === 'tui' ? showScreen(world, last) : next;
 };
 
 /** Leaves word for `iso/init`. */

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
 import { BACKGROUND_JOBS } from '../../rescue/job/background.ts';
@@ -51,6 +51,7 @@ const medium = (t: ExecutionContext, commandLine: string) => {
     commandLine,
     consoles: stands.map(({ console }) => console),
     logPath,
+    screenPath: join(dirname(logPath), 'screen'),
     screen: async ({ name }) => {
       screens.push(name);
       return 'again';
@@ -73,6 +74,7 @@ test('an unknown option is shown on every console; nothing is done until a key l
   stands[1].keys.write('x');
   t.is(await ended, 'again');
   t.deepEqual(screens, ['tty1']);
+  t.is(readFileSync(join(dirname(logPath), 'screen'), 'utf8'), 'tty1\n');
   t.regex(readFileSync(logPath, 'utf8'), /unknown option holdfast\.cuntdown/);
 });
 
