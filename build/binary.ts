@@ -2,12 +2,13 @@ import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeF
 import { dirname, join, resolve } from 'node:path';
 import { formatBytes } from '../rescue/units.ts';
 import { bundle, PROJECT } from './bundle.ts';
+import { freeFromLibatomic } from './libatomic.ts';
 import { licences } from './licences.ts';
 import { runProgram } from './program.ts';
 
 /**
  * Makes the single executable: a stripped copy of the Node that runs this, with the bundle inside. It needs the C and
- * C++ libraries of Debian 12 and nothing else. Two builds of the same sources are the same bytes.
+ * C++ libraries that every Debian 12 has and nothing else. Two builds of the same sources are the same bytes.
  */
 export const buildBinary = async (
   output: string,
@@ -19,6 +20,7 @@ export const buildBinary = async (
     const { main, assets, packages } = await bundle(folder, options.main);
     // Before the bundle goes in: stripping afterwards throws it out again.
     runProgram('strip', ['-o', join(folder, 'node'), process.execPath], { folder });
+    freeFromLibatomic(join(folder, 'node'));
     const configuration = {
       // Names, not paths: the path of the script is stored in the executable.
       main,

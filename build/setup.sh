@@ -8,12 +8,15 @@
 # Plain POSIX sh, and any Node from 20 up: what it installs is not there yet.
 set -eu
 
+# What Node 26 is linked with, and a bare Debian 12 does not have: needed before any npm package is.
+NODE='libatomic1'
 # Programs that make and judge disks: mke2fs, e2fsck, debugfs; losetup, mount, partx; sfdisk; getfattr; getfacl.
-START='e2fsprogs util-linux mount fdisk attr acl'
-# A second judge of GPTs (sgdisk). strip, for the tests of the executable. xz, for xz-compressed images. The bench's peers.
-TEST="$START gdisk binutils xz-utils partclone zstd"
+START="$NODE e2fsprogs util-linux mount fdisk attr acl"
+# A second judge of GPTs (sgdisk). Who uses a file (fuser). strip, for the tests of the executable. xz, for xz-compressed
+# images. The bench's peers.
+TEST="$START gdisk psmisc binutils xz-utils partclone zstd"
 # strip takes 30 MB of symbols off the executable.
-BUILD='binutils'
+BUILD="$NODE binutils"
 # What we measure ourselves against.
 BENCH="$START partclone zstd"
 # The bootable medium: GRUB for BIOS, the FAT image for UEFI, the ISO. (Kernel, busybox and the signed boot loaders are
@@ -46,6 +49,41 @@ done
 exec 9<package-lock.json
 if command -v flock >/dev/null 2>&1; then flock 9; fi
 
+# --- Debian packages --------------------------------------------------------------------------------------------------
+
+if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
+  say "this is not Debian; the programs of these packages must be there:$packages"
+  packages=
+fi
+
+missing=
+for package in $packages; do
+  case " $missing " in *" $package "*) continue ;; esac
+  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || status=absent
+  [ "$status" = installed ] || missing="$missing $package"
+done
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" -ne 0 ]; then
+    say "missing Debian packages; as root: apt-get install$missing"
+    exit 1
+  fi
+  say "installing Debian packages:$missing"
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+  # Another apt may be at work (a fresh machine updates itself): wait for it. 9>&-: no daemon may keep our lock.
+  apt() { apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null >>"$log" 2>&1 9>&-; }
+
+  # Old package lists may still do, so only the installation decides.
+  apt update || say 'apt-get update failed; trying with the package lists that are here'
+  # shellcheck disable=SC2086 # one word per package
+  if ! apt install --no-install-recommends $missing; then
+    cat "$log" >&2
+    say "apt-get could not install:$missing"
+    exit 1
+  fi
+fi
+
 # --- npm packages -----------------------------------------------------------------------------------------------------
 
 # npm ci starts by removing node_modules, and this copy is written after it has ended: an installation that was cut
@@ -66,40 +104,4 @@ if ! cmp -s package-lock.json "$installed"; then
   fi
   cp package-lock.json "$installed.new"
   mv "$installed.new" "$installed"
-fi
-
-# --- Debian packages --------------------------------------------------------------------------------------------------
-
-if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
-  say "this is not Debian; the programs of these packages must be there:$packages"
-  exit 0
-fi
-
-missing=
-for package in $packages; do
-  case " $missing " in *" $package "*) continue ;; esac
-  status=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || status=absent
-  [ "$status" = installed ] || missing="$missing $package"
-done
-[ -n "$missing" ] || exit 0
-
-if [ "$(id -u)" -ne 0 ]; then
-  say "missing Debian packages; as root: apt-get install$missing"
-  exit 1
-fi
-
-say "installing Debian packages:$missing"
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
-# Another apt may be at work (a fresh machine updates itself): wait for it. 9>&-: no daemon may keep our lock.
-apt() { apt-get -q -y -o DPkg::Lock::Timeout=300 "$@" </dev/null >>"$log" 2>&1 9>&-; }
-
-# Old package lists may still do, so only the installation decides.
-apt update || say 'apt-get update failed; trying with the package lists that are here'
-# shellcheck disable=SC2086 # one word per package
-if ! apt install --no-install-recommends $missing; then
-  cat "$log" >&2
-  say "apt-get could not install:$missing"
-  exit 1
 fi

@@ -15,6 +15,9 @@ import { makeVolume } from '../support/volume.ts';
 
 const MAIN = join(PROJECT, 'rescue/main.ts');
 
+/** Of packages that every Debian 12 has: libc6, libgcc-s1, libstdc++6. */
+const EVERYWHERE = ['ld-linux-x86-64', 'libc', 'libdl', 'libgcc_s', 'libm', 'libpthread', 'libstdc++'];
+
 /** A folder that holds the program and the shared libraries that it is linked with, and nothing else. */
 const bareSystem = (cleanup: Cleanup, program: string): string => {
   const root = temporaryFolder(cleanup);
@@ -45,6 +48,8 @@ test('the executable runs without Node, and two builds are the same bytes', asyn
 test('the executable does whole cycles with nothing but its libraries: workers, zstd, xz', async (t) => {
   const program = join(temporaryFolder(t), 'holdfast');
   const packages = await buildBinary(program);
+  const needed = mustRun('readelf', ['--dynamic', program]).stdout.matchAll(/\(NEEDED\).*\[(.*?)\.so/g);
+  t.deepEqual([...new Set([...needed].map(([, name]) => name!))].sort(), EVERYWHERE);
   const root = bareSystem(t, program);
   // Who has a target mounted is read there.
   mkdirSync(join(root, 'proc'));

@@ -57,7 +57,11 @@ export const attachLoop = (cleanup: Cleanup, file: string, options: LoopOptions 
   };
   cleanup.teardown(detach);
   // Not `losetup --partscan`: some kernels are built without any partition table reader; partx brings its own.
-  if (options.partitions === true) mustRun('partx', ['--add', device]);
+  if (options.partitions === true) {
+    // Nodes that somebody left when he detached this device: only partx takes them away.
+    run('partx', ['--delete', device]);
+    mustRun('partx', ['--add', device]);
+  }
   return {
     device,
     partition: (number) => {
