@@ -12,7 +12,7 @@ export const describeImage = (image: ImageSummary): string => {
   return `${image.id.slice(0, 8)}${name}, ${image.kind} image of ${formatTime(image.created)}`;
 };
 
-const describeTarget = ({ target }: Intent): string => {
+export const describeTarget = ({ target }: Intent): string => {
   const parts = [
     target.path,
     target.model,
@@ -59,7 +59,7 @@ const describeDropped = (entry: DroppedEntry): string => {
   );
 };
 
-const tableLines = (plan: TablePlan | undefined, width: number): string[] => {
+export const tableLines = (plan: TablePlan | undefined, width: number): string[] => {
   if (plan === undefined || plan.action === 'none') return [];
   const title = wrap(`Partition table: ${plan.action}; ${printable(plan.reason)}`, { width, rest: '  ' });
   const notes = [...plan.dropped.map(describeDropped), ...plan.notes.map((note) => printable(note))].map(
