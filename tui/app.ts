@@ -207,6 +207,7 @@ class App implements Ui {
     const gone = this.#stack.splice(at);
     if (next !== undefined) this.#stack.push(next);
     for (const each of gone) each.closed?.();
+    if (next === undefined) this.#stack.at(-1)?.resumed?.();
     this.changed();
   }
 
@@ -237,6 +238,15 @@ class App implements Ui {
   }
 }
 
+/** A terminal that has gone away cannot be set, and needs it no more. */
+const cooked = (stdin: TuiWorld['stdin']): void => {
+  try {
+    stdin.setRawMode?.(false);
+  } catch {
+    // EIO
+  }
+};
+
 const runScreens = async (world: TuiWorld, description: Description): Promise<TuiOutcome> => {
   const { stdin, signals } = world;
   const app = new App(world, description);
@@ -256,7 +266,7 @@ const runScreens = async (world: TuiWorld, description: Description): Promise<Tu
     stdin.off('data', take);
     stdin.off('end', finish);
     for (const name of ENDINGS) signals?.off(name, finish);
-    stdin.setRawMode?.(false);
+    cooked(stdin);
     stdin.pause();
   }
 };

@@ -141,17 +141,13 @@ export const ends = (left: Row, right: Row, columns: number, style: Style = 'nor
 
 /** Names and values below one another; a value may take several rows. */
 export const factRows = (
-  pairs: readonly (readonly [string, string])[],
+  pairs: readonly (readonly [name: string, value: string, style?: Style])[],
   columns: number,
-  styles: { readonly name?: Style; readonly value?: Style } = {},
 ): Row[] => {
   const width = Math.max(0, ...pairs.map(([name]) => name.length)) + 2;
-  return pairs.flatMap(([name, value]) =>
+  return pairs.flatMap(([name, value, style]) =>
     paragraph(value, columns - width).map((line, index) =>
-      row(
-        span((index === 0 ? name : '').padEnd(width), styles.name ?? 'dim'),
-        span(textOf(line), styles.value ?? 'normal'),
-      ),
+      row(span((index === 0 ? name : '').padEnd(width), 'dim'), span(textOf(line), style ?? 'normal')),
     ),
   );
 };

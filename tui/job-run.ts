@@ -6,6 +6,8 @@ import type { TouchMap } from './touch-map.ts';
 export class JobRun {
   readonly phases = new Set<Phase>();
   readonly notes: NoteEvent[] = [];
+  /** Warnings, and what else was said in this phase. */
+  recent: NoteEvent[] = [];
   readonly map: TouchMap | undefined;
   readonly #controller = new AbortController();
   readonly #now: () => number;
@@ -38,9 +40,12 @@ export class JobRun {
     if ('touched' in event) this.map?.add(event);
     else if ('note' in event) {
       this.notes.push(event);
+      this.recent.push(event);
       this.#onNote(event);
     } else {
       if (this.progress?.phase !== event.phase || event.done < this.progress.done) this.#rate = new Rate();
+      if (this.progress !== undefined && this.progress.phase !== event.phase)
+        this.recent = this.recent.filter(({ severity }) => severity === 'warning');
       this.progress = event;
       this.phases.add(event.phase);
       this.#rate.add(this.#now(), event.done);

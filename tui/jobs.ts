@@ -45,6 +45,7 @@ export const startRestore = (
       'read-back': 'Reading back what was written, and comparing it with the image.',
     },
     invocation: { command: 'restore', target: place.target, values },
+    writes: true,
     typed: true,
     start: (confirm, jobOptions) =>
       ui.jobs.restore(
@@ -81,6 +82,7 @@ export const startVerify = (ui: Ui, place: Place, image: ImageSummary): void => 
       'verify-image': 'Checking every byte that the image holds. Only reading.',
     },
     invocation: { command: 'verify', target: place.target, values: { image: image.id } },
+    writes: false,
     typed: false,
     start: (_confirm, jobOptions) =>
       ui.jobs.verify({ target: place.target, image: image.id, repair: false }, jobOptions),
@@ -101,6 +103,7 @@ export const startRemove = (ui: Ui, place: Place, image: ImageSummary): void => 
     marks: CREATE_MARKS,
     sentences: { scan: 'Looking for the image once more. Only reading.' },
     invocation: { command: 'remove', target: place.target, values: { image: image.id } },
+    writes: true,
     typed: true,
     start: (confirm, jobOptions) =>
       ui.jobs.remove({ target: place.target, image: image.id, dryRun: false, confirm }, jobOptions),
@@ -150,6 +153,7 @@ export const startCreate = (
       target: target.path,
       values: { ...which, ...named, kind, codec, level: choice.level, ...(keepOld ? { keepOld } : {}) },
     },
+    writes: true,
     typed: false,
     start: (confirm, jobOptions) =>
       ui.jobs.create(

@@ -26,6 +26,11 @@ const LABELS: Readonly<Record<string, string>> = {
   pagedown: 'PgDn',
   ' ': 'Space',
   f1: 'F1',
+  home: 'Home',
+  end: 'End',
+  backspace: 'Backspace',
+  delete: 'Del',
+  'S-tab': 'Shift-Tab',
 };
 
 export const labelOf = (name: string): string => {

@@ -3,7 +3,7 @@ import { equivalentCommand } from '../rescue/cli/equivalent.ts';
 import { failureOf, traceOf } from '../rescue/cli/exit.ts';
 import { intentLines } from '../rescue/cli/intent.ts';
 import type { JobOptions, Phase } from '../rescue/job/context.ts';
-import type { Confirm, Intent } from '../rescue/job/results.ts';
+import type { Confirm, Intent, Stats } from '../rescue/job/results.ts';
 import type { Style } from './cells.ts';
 import { JobRun } from './job-run.ts';
 import type { Screen, Ui } from './screen.ts';
@@ -26,6 +26,8 @@ export interface Operation<Result> {
   readonly sentences: Readonly<Partial<Record<Phase, string>>>;
   /** The same in one line for a shell. */
   readonly invocation: Invocation;
+  /** Whether it writes: then what earlier screens show is out of date afterwards. */
+  readonly writes: boolean;
   /** Whether the device's name must be typed after the plan. */
   readonly typed: boolean;
   readonly start: (confirm: Confirm, options: JobOptions) => Promise<Result>;
@@ -44,7 +46,16 @@ const askFor = (ui: Ui, intent: Intent, typed: boolean): Promise<boolean> =>
     ui.open(planScreen(ui, intent, { typed, answer }));
   });
 
-export const runOperation = <Result>(ui: Ui, operation: Operation<Result>): void => {
+/** The person's time at the plan is not the job's. */
+const withOwnTime = <Result extends { readonly stats: Stats }>(result: Result, seconds: number): Result => ({
+  ...result,
+  stats: { ...result.stats, seconds },
+});
+
+export const runOperation = <Result extends { readonly stats: Stats }>(
+  ui: Ui,
+  operation: Operation<Result>,
+): void => {
   const command = equivalentCommand(operation.invocation);
   const run = new JobRun({
     map: operation.map,
@@ -64,11 +75,15 @@ export const runOperation = <Result>(ui: Ui, operation: Operation<Result>): void
     return agreed;
   };
   const job = operation.start(confirm, run.options).then(
-    (result) => {
+    (finished) => {
+      const result = withOwnTime(finished, run.seconds);
       const verdict = operation.verdict(result);
       const lines = (width: number): readonly string[] => operation.report(result, run.phases, width);
       ui.log.write([verdict.text, ...lines(100)].join('\n'));
-      ui.leave(screen, resultScreen(ui, { verdict, lines, command, notes: run.notes }));
+      ui.leave(
+        screen,
+        resultScreen(ui, { verdict, lines, command, notes: run.notes, final: operation.writes }),
+      );
     },
     (error: unknown) => {
       const failure = failureOf(error);

@@ -20,6 +20,8 @@ export interface Screen {
   readonly escape?: Key;
   /** What Ctrl-C asks here instead of whether to leave. */
   interrupt?(): void;
+  /** The screens above it are gone. */
+  resumed?(): void;
   /** The screen is gone. */
   closed?(): void;
 }

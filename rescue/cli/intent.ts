@@ -51,7 +51,7 @@ const rowsOf = (own: readonly Partition[], others: readonly Partition[], mark: s
         ]),
       );
 
-const describeDropped = (entry: DroppedEntry): string => {
+export const describeDropped = (entry: DroppedEntry): string => {
   const number = entry.number === null ? '' : ` ${entry.number}`;
   const name = entry.name === '' ? '' : ` "${entry.name}"`;
   return printable(
@@ -59,7 +59,7 @@ const describeDropped = (entry: DroppedEntry): string => {
   );
 };
 
-export const tableLines = (plan: TablePlan | undefined, width: number): string[] => {
+const tableLines = (plan: TablePlan | undefined, width: number): string[] => {
   if (plan === undefined || plan.action === 'none') return [];
   const title = wrap(`Partition table: ${plan.action}; ${printable(plan.reason)}`, { width, rest: '  ' });
   const notes = [...plan.dropped.map(describeDropped), ...plan.notes.map((note) => printable(note))].map(

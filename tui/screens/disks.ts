@@ -92,7 +92,6 @@ export const disksScreen = (ui: Ui): Screen => {
   let trouble = '';
   let selected = 0;
   const load = (): void => {
-    disks = undefined;
     trouble = '';
     ui.jobs.disks({}, {}).then(
       (result) => {
@@ -124,6 +123,7 @@ export const disksScreen = (ui: Ui): Screen => {
   };
   return {
     title: 'Disks',
+    resumed: load,
     rows: ({ columns, rows }, look) => {
       const intro = [...paragraph(INTRO, columns, { style: 'strong' }), BLANK];
       if (disks === undefined) return [...intro, row('Looking at the disks of this machine...')];
@@ -132,7 +132,8 @@ export const disksScreen = (ui: Ui): Screen => {
         return [...intro, ...paragraph(text, columns, { style: 'warning' })];
       }
       const disk = current()!;
-      const details = Math.min(disk.partitions.length + 3, Math.max(0, rows - intro.length - ROWS * 2));
+      const wanted = disk.partitions.length === 0 ? 0 : disk.partitions.length + 2;
+      const details = Math.min(wanted, Math.max(0, rows - intro.length - ROWS * 2));
       const room = Math.max(1, Math.floor((rows - intro.length - details) / (ROWS + 1)));
       const first = scrollTo(selected, room, disks.length);
       const list = disks
@@ -165,7 +166,7 @@ export const disksScreen = (ui: Ui): Screen => {
       },
       {
         names: ['c'],
-        title: 'Create image',
+        title: 'Create',
         hint: 'Makes an image of a partition of the selected disk, inside that partition.',
         disabled: unusable(),
         action: () => ui.open(createScreen(ui, current()!)),
@@ -176,7 +177,13 @@ export const disksScreen = (ui: Ui): Screen => {
         hint: 'Works on a disk, partition or image in a file, or on another device, by its path.',
         action: () => ui.open(openScreen(ui, disks ?? [])),
       },
-      { names: ['r'], title: 'Refresh', hint: 'Looks at the disks again.', action: load },
+      {
+        names: ['r'],
+        title: 'Refresh',
+        hint: 'Looks at the disks again.',
+        quiet: disks === undefined || disks.length > 0,
+        action: load,
+      },
       {
         names: ['s'],
         title: 'Settings',
@@ -192,7 +199,7 @@ export const disksScreen = (ui: Ui): Screen => {
         },
         3,
       ),
-      ...machineKeys(ui, true),
+      ...machineKeys(ui, 'quit only'),
     ],
   };
 };

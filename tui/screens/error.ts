@@ -69,7 +69,7 @@ export const errorScreen = (
         },
       },
       saveKey(ui),
-      ...machineKeys(ui, true),
+      ...machineKeys(ui, 'none'),
     ],
   };
   return screen;

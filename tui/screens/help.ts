@@ -8,7 +8,7 @@ const ABOUT =
 const keyRows = (keys: readonly Key[], columns: number): Row[] =>
   keys.flatMap((key) => {
     const names = [...new Set(key.names.map(labelOf))].join(', ');
-    const text = `${key.title}. ${key.hint}${key.disabled === undefined ? '' : ` Not now: ${key.disabled}`}`;
+    const text = `${key.title.replace(/[.]+$/, '')}. ${key.hint}${key.disabled === undefined ? '' : ` Not now: ${key.disabled}`}`;
     return paragraph(text, columns - 20).map((line, index) =>
       row(
         span((index === 0 ? names : '').padEnd(18), 'strong'),

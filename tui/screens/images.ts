@@ -55,7 +55,7 @@ const placeOf = ({ partition }: ImageSummary): string =>
 const details = (image: ImageSummary, columns: number, look: Look): Row[] => {
   const health = HEALTH[image.state];
   const reason = image.reason === undefined ? '' : ` ${shown(image.reason, look)}.`;
-  const pairs: [string, string][] = [
+  const pairs: [string, string, Style?][] = [
     [
       'Image',
       `${image.id.slice(0, 8)} "${shown(image.name, look)}", ${image.kind} image number ${image.sequence}`,
@@ -63,11 +63,11 @@ const details = (image: ImageSummary, columns: number, look: Look): Row[] => {
     ['Brings back', `${image.filesystem} "${shown(image.label, look)}", ${placeOf(image)}`],
     ['Holds', `${formatBytes(image.usedBytes)} in use, stored in ${exactBytes(image.storedBytes)}`],
     ['Found', FOUND_BY[image.foundBy]],
+    ['Health', `${health.text}${reason}`, health.style],
   ];
   return [
     row(span(`${look.glyphs.line.repeat(2)} `, 'dim'), span('Selected image', 'strong')),
     ...factRows(pairs, columns),
-    ...factRows([['Health', `${health.text}${reason}`]], columns, { value: health.style }),
   ];
 };
 
@@ -234,7 +234,7 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
     keys: (): Key[] => [
       {
         names: ['enter'],
-        title: 'Restore...',
+        title: 'Restore',
         hint: 'Checks the selected image and shows the plan of a restore. Nothing is written before you agree.',
         disabled: unwritable(),
         action: restore,
@@ -248,7 +248,7 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
       },
       {
         names: ['x'],
-        title: 'Remove...',
+        title: 'Remove',
         hint: 'Removes the selected image and gives its space back, after a plan that you agree to.',
         disabled: unwritable(),
         action: () => startRemove(ui, place, current()!),

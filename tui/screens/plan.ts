@@ -1,8 +1,9 @@
-import { describeImage, describeTarget, tableLines } from '../../rescue/cli/intent.ts';
+import { describeImage, describeTarget } from '../../rescue/cli/intent.ts';
 import type { Intent } from '../../rescue/job/results.ts';
 import { BLANK, type Look, paragraph, type Row, row, type Style, shown, span } from '../cells.ts';
 import { type Key, listKeys } from '../keymap.ts';
 import type { Screen, Ui } from '../screen.ts';
+import { tableChange } from '../widgets/table-change.ts';
 import { confirmScreen } from './confirm.ts';
 
 const section = (
@@ -23,18 +24,17 @@ const section = (
 export const planRows = (intent: Intent, columns: number, look: Look): Row[] => {
   const facts: [string, string][] = [['On', shown(describeTarget(intent), look)]];
   if (intent.image !== undefined) facts.push(['Image', shown(describeImage(intent.image), look)]);
-  const [tableTitle, ...table] = tableLines(intent.table, columns).flatMap((line) => line.split('\n'));
+  // The table below says it better.
+  const writes = intent.writes.filter((line) => !line.startsWith('Partition table: '));
   return [
     ...facts.flatMap(([name, value]) =>
       paragraph(value, columns, { first: `${name.padEnd(7)}`, rest: ' '.repeat(7) }),
     ),
     BLANK,
     ...section('WILL BE LOST:', intent.loses, 'danger', columns, look),
-    ...section('Will be written:', intent.writes, 'warning', columns, look),
+    ...section('Will be written:', writes, 'warning', columns, look),
     ...section('Will be kept:', intent.keeps, 'good', columns, look),
-    ...(tableTitle === undefined
-      ? []
-      : [row(span(shown(tableTitle, look), 'strong')), ...table.map((line) => row(shown(line, look)))]),
+    ...tableChange(intent.table, columns, look),
   ];
 };
 

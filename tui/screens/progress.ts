@@ -50,7 +50,7 @@ export const progressRows = (
 ): Row[] => {
   const { columns, rows } = size;
   const sentence = paragraph(sentenceOf(run, view), columns, { style: run.stopping ? 'warning' : 'strong' });
-  const notes = run.notes.slice(-2).map(({ note, severity }) => {
+  const notes = run.recent.slice(-2).map(({ note, severity }) => {
     const text = cut(shown(note, look), columns, look);
     return row(span(text, severity === 'warning' ? 'warning' : 'dim'));
   });
@@ -111,7 +111,7 @@ export const progressScreen = (ui: Ui, run: JobRun, view: ProgressView): Screen 
     keys: (): Key[] => [],
     escape: {
       names: ['escape'],
-      title: 'Stop...',
+      title: 'Stop',
       hint: 'Asks whether to stop; the job goes on meanwhile.',
       action: ask,
     },

@@ -17,7 +17,8 @@ const askMachine = (ui: Ui, title: string, next: 'reboot' | 'poweroff'): void =>
   );
 
 /** Reboot, power off, shell: on the rescue medium only. */
-export const machineKeys = (ui: Ui, quiet = false): Key[] => {
+export const machineKeys = (ui: Ui, footer: 'all' | 'quit only' | 'none' = 'all'): Key[] => {
+  const quiet = footer !== 'all';
   const disabled = ui.medium ? undefined : 'only on the rescue medium.';
   return [
     {
@@ -48,7 +49,7 @@ export const machineKeys = (ui: Ui, quiet = false): Key[] => {
       names: ['q'],
       title: 'Quit',
       hint: 'Leaves this program.',
-      quiet,
+      quiet: footer === 'none',
       action: () => ui.end({ next: 'quit' }),
     },
   ];
@@ -75,12 +76,22 @@ export const resultScreen = (
     readonly lines: (width: number) => readonly string[];
     readonly command: string;
     readonly notes: readonly NoteEvent[];
+    /** What the screens before this one show is out of date. */
+    readonly final: boolean;
   },
 ): Screen => {
   let top = 0;
   let last = 0;
+  const onward: Key = {
+    names: ['escape'],
+    title: 'Back',
+    hint: 'Goes back to the list of disks.',
+    quiet: true,
+    action: () => ui.home(),
+  };
   return {
     title: 'Result',
+    ...(result.final ? { escape: onward } : {}),
     rows: ({ columns, rows }, look) => {
       const warnings = result.notes.filter(({ severity }) => severity === 'warning');
       const all = [

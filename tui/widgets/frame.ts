@@ -21,13 +21,13 @@ export const header = (titles: readonly string[], right: string, columns: number
 /** Keys that do something now, as many as there is room for; those at the end (Esc, F1) are never left out. */
 export const footer = (keys: readonly Key[], columns: number): Row => {
   const shownKeys = keys.filter((key) => !key.quiet && key.disabled === undefined);
-  const width = (key: Key): number => labelOf(key.names[0]!).length + key.title.length + 5;
+  const width = (key: Key): number => labelOf(key.names[0]!).length + key.title.length + 4;
   const kept = [...shownKeys];
   const total = (): number => kept.reduce((sum, key) => sum + width(key), 0);
   // The last column stays free: some terminals scroll when it is filled in the last row.
   while (total() > columns - 1 && kept.length > 3) kept.splice(kept.length - 3, 1);
   return row(
-    ...kept.flatMap((key): Span[] => [span(` ${labelOf(key.names[0]!)} `, 'key'), span(` ${key.title}  `)]),
+    ...kept.flatMap((key): Span[] => [span(` ${labelOf(key.names[0]!)} `, 'key'), span(` ${key.title} `)]),
   );
 };
 
