@@ -11,7 +11,8 @@ set -eu
 # Programs that make and judge disks: mke2fs, e2fsck, debugfs; losetup, mount, partx; sfdisk; getfattr; getfacl.
 START='e2fsprogs util-linux mount fdisk attr acl'
 # A second judge of GPTs (sgdisk). strip, for the tests of the executable. xz, for xz-compressed images. The bench's peers.
-TEST="$START gdisk binutils xz-utils partclone zstd"
+# tmux, the terminal on which the screens are tried.
+TEST="$START gdisk binutils xz-utils partclone zstd tmux"
 # strip takes 30 MB of symbols off the executable.
 BUILD='binutils'
 # What we measure ourselves against.

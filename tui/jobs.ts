@@ -1,3 +1,4 @@
+import type { Failure } from '../rescue/cli/exit.ts';
 import { createReport, removeReport, restoreReport, verifyReport } from '../rescue/cli/report.ts';
 import { codecChoice } from '../rescue/cli/values.ts';
 import type {
@@ -8,9 +9,11 @@ import type {
   RestoreResult,
   VerifyResult,
 } from '../rescue/job/results.ts';
+import type { Key } from './keymap.ts';
 import { type Operation, runOperation } from './operation.ts';
 import type { Place } from './place.ts';
 import type { Ui } from './screen.ts';
+import { questionScreen } from './screens/question.ts';
 import { TouchMap } from './touch-map.ts';
 import { CREATE_MARKS, RESTORE_MARKS } from './widgets/cell-map.ts';
 
@@ -22,20 +25,70 @@ const mapOf = (image: ImageSummary, others: readonly ImageSummary[]): TouchMap =
   return map;
 };
 
-export const startRestore = (
+export interface RestoreOptions {
+  /** The other images that were found. */
+  readonly others: readonly ImageSummary[];
+  /** Restores what is left of a damaged image. */
+  readonly salvage?: boolean;
+  /** Ids of images that the restore may destroy. */
+  readonly drop?: readonly string[];
+}
+
+/** Where another image lies in the way, that image can be given up, if the person wants it so. */
+const giveUpKey = (
   ui: Ui,
   place: Place,
   image: ImageSummary,
-  options: { readonly others: readonly ImageSummary[]; readonly salvage?: boolean },
-): void => {
-  const { salvage = false, others } = options;
-  const values = { image: image.id, ...(salvage ? { salvage } : {}) };
+  options: RestoreOptions,
+  failure: Failure,
+): Key | undefined => {
+  const { drop = [], others } = options;
+  const other =
+    failure.reason === 'collision'
+      ? others.find(({ id }) => !drop.includes(id) && failure.message.includes(id.slice(0, 8)))
+      : undefined;
+  if (other === undefined) return undefined;
+  const name = `${other.kind} image ${other.id.slice(0, 8)} "${other.name}"`;
+  const ask = (): void =>
+    ui.open(
+      questionScreen(ui, {
+        title: 'Give up an image',
+        style: 'danger',
+        text: [
+          `Give up the ${name}?`,
+          'The restore will write over it, and it cannot be brought back. The plan is shown first; nothing is written before you agree to it.',
+        ],
+        choices: [
+          { label: 'Keep it', hint: 'Goes back. Nothing is written.', action: () => {} },
+          {
+            label: 'Give it up',
+            hint: 'Goes on to the plan of a restore that destroys this image.',
+            action: () => startRestore(ui, place, image, { ...options, drop: [...drop, other.id] }),
+          },
+        ],
+      }),
+    );
+  return {
+    names: ['g'],
+    title: 'Give up image',
+    hint: `Plans a restore that destroys the ${name}, which lies in the way.`,
+    action: ask,
+  };
+};
+
+export const startRestore = (ui: Ui, place: Place, image: ImageSummary, options: RestoreOptions): void => {
+  const { salvage = false, others, drop = [] } = options;
+  const values = {
+    image: image.id,
+    ...(drop.length === 0 ? {} : { drop }),
+    ...(salvage ? { salvage } : {}),
+  };
   const operation: Operation<RestoreResult> = {
     title: 'Restore',
-    verb: 'restore',
+    noun: 'the restore',
     map: mapOf(
       image,
-      others.filter(({ state }) => state === 'committed'),
+      others.filter(({ id, state }) => state === 'committed' && !drop.includes(id)),
     ),
     marks: RESTORE_MARKS,
     sentences: {
@@ -52,7 +105,7 @@ export const startRestore = (
         {
           target: place.target,
           image: image.id,
-          drop: [],
+          drop,
           salvage,
           verifyAfter: true,
           dryRun: false,
@@ -62,6 +115,7 @@ export const startRestore = (
       ),
     report: (result, phases, width) =>
       restoreReport(result, { phases, width, to: place.target, verifyAfter: true }),
+    remedy: (failure) => giveUpKey(ui, place, image, options, failure),
     verdict: ({ lost }) =>
       lost.length === 0
         ? { text: 'The partition is back.', style: 'good' }
@@ -73,7 +127,7 @@ export const startRestore = (
 export const startVerify = (ui: Ui, place: Place, image: ImageSummary): void => {
   const operation: Operation<VerifyResult> = {
     title: 'Verify',
-    verb: 'verify',
+    noun: 'the check',
     map: mapOf(image, []),
     marks: CREATE_MARKS,
     sentences: {
@@ -98,7 +152,7 @@ export const startVerify = (ui: Ui, place: Place, image: ImageSummary): void => 
 export const startRemove = (ui: Ui, place: Place, image: ImageSummary): void => {
   const operation: Operation<RemoveResult> = {
     title: 'Remove',
-    verb: 'remove the image',
+    noun: 'the removal',
     map: mapOf(image, []),
     marks: CREATE_MARKS,
     sentences: { scan: 'Looking for the image once more. Only reading.' },
@@ -137,8 +191,8 @@ export const startCreate = (
   const which = target.partition === undefined ? {} : { partition: target.partition };
   const named = name === '' ? {} : { name };
   const operation: Operation<CreateResult> = {
-    title: 'Create image',
-    verb: 'create the image',
+    title: 'Create',
+    noun: 'making the image',
     map: new TouchMap(target.offset, target.size),
     marks: CREATE_MARKS,
     sentences: {

@@ -1,11 +1,12 @@
 import type { Invocation } from '../rescue/cli/args.ts';
 import { equivalentCommand } from '../rescue/cli/equivalent.ts';
-import { failureOf, traceOf } from '../rescue/cli/exit.ts';
+import { type Failure, failureOf, traceOf } from '../rescue/cli/exit.ts';
 import { intentLines } from '../rescue/cli/intent.ts';
 import type { JobOptions, Phase } from '../rescue/job/context.ts';
 import type { Confirm, Intent, Stats } from '../rescue/job/results.ts';
 import type { Style } from './cells.ts';
 import { JobRun } from './job-run.ts';
+import type { Key } from './keymap.ts';
 import type { Screen, Ui } from './screen.ts';
 import { errorScreen } from './screens/error.ts';
 import { planScreen } from './screens/plan.ts';
@@ -18,8 +19,8 @@ import type { Marks } from './widgets/cell-map.ts';
 export interface Operation<Result> {
   /** `Restore` */
   readonly title: string;
-  /** `restore`: what the job is called in sentences. */
-  readonly verb: string;
+  /** `the restore`: what the job is called in sentences. */
+  readonly noun: string;
   readonly map: TouchMap | undefined;
   readonly marks: Marks;
   /** What is happening in a phase, in one sentence; the engine's own words for the others. */
@@ -32,6 +33,8 @@ export interface Operation<Result> {
   readonly typed: boolean;
   readonly start: (confirm: Confirm, options: JobOptions) => Promise<Result>;
   readonly report: (result: Result, phases: ReadonlySet<Phase>, width: number) => readonly string[];
+  /** A way out of a failure that this program can go by itself. */
+  readonly remedy?: (failure: Failure) => Key | undefined;
   readonly verdict: (result: Result) => { readonly text: string; readonly style: Style };
 }
 
@@ -90,8 +93,12 @@ export const runOperation = <Result extends { readonly stats: Stats }>(
       ui.log.write(`failed: ${traceOf(error)}`);
       if (declined) {
         ui.leave(screen);
-        ui.say(`Nothing was written: you did not agree to ${operation.verb}.`);
-      } else ui.leave(screen, errorScreen(ui, failure, { again: () => runOperation(ui, operation) }));
+        ui.say(`Nothing was written: ${operation.noun} was declined.`);
+        return;
+      }
+      const again = (): void => runOperation(ui, operation);
+      const remedy = operation.remedy?.(failure);
+      ui.leave(screen, errorScreen(ui, failure, { again, ...(remedy === undefined ? {} : { remedy }) }));
     },
   );
   ui.running(run, job);

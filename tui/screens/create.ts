@@ -114,7 +114,7 @@ export const createScreen = (ui: Ui, disk: DiskFacts): Screen => {
     start: '',
   };
   return {
-    title: 'Create image',
+    title: 'New image',
     rows: ({ columns }, look) => {
       const trouble = disabled();
       return [

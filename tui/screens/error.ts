@@ -25,9 +25,9 @@ const headline = ({ exit, kind, next }: Failure): string => {
 export const errorScreen = (
   ui: Ui,
   failure: Failure,
-  options: { readonly again?: () => void } = {},
+  options: { readonly again?: () => void; readonly remedy?: Key } = {},
 ): Screen => {
-  const { again } = options;
+  const { again, remedy } = options;
   const screen: Screen = {
     title: failure.exit === 'cancelled' ? 'Stopped' : 'Error',
     rows: ({ columns }, look) => [
@@ -45,6 +45,9 @@ export const errorScreen = (
             ...paragraph(shown(failure.next, look), columns),
             BLANK,
           ]),
+      ...(remedy === undefined
+        ? []
+        : [...paragraph(`Press ${remedy.names[0]}: ${remedy.hint}`, columns, { style: 'strong' }), BLANK]),
       ...(again === undefined
         ? []
         : paragraph('Press a to run the same again.', columns, {
@@ -52,9 +55,11 @@ export const errorScreen = (
           })),
     ],
     keys: (): Key[] => [
+      ...(remedy === undefined ? [] : [remedy]),
       {
         names: ['enter'],
         title: 'Back',
+        quiet: true,
         hint: 'Goes back to where this was started.',
         action: () => ui.leave(screen),
       },

@@ -1,4 +1,5 @@
 import { failureOf, traceOf } from '../../rescue/cli/exit.ts';
+import { describeImage } from '../../rescue/cli/intent.ts';
 import { count, exactBytes, formatTime } from '../../rescue/cli/text.ts';
 import type { FoundBy, FoundState, ImageSummary, ListResult } from '../../rescue/job/results.ts';
 import { formatBytes } from '../../rescue/units.ts';
@@ -56,10 +57,7 @@ const details = (image: ImageSummary, columns: number, look: Look): Row[] => {
   const health = HEALTH[image.state];
   const reason = image.reason === undefined ? '' : ` ${shown(image.reason, look)}.`;
   const pairs: [string, string, Style?][] = [
-    [
-      'Image',
-      `${image.id.slice(0, 8)} "${shown(image.name, look)}", ${image.kind} image number ${image.sequence}`,
-    ],
+    ['Image', `${shown(describeImage(image), look)}, number ${image.sequence}`],
     ['Brings back', `${image.filesystem} "${shown(image.label, look)}", ${placeOf(image)}`],
     ['Holds', `${formatBytes(image.usedBytes)} in use, stored in ${exactBytes(image.storedBytes)}`],
     ['Found', FOUND_BY[image.foundBy]],
@@ -206,7 +204,7 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
   };
   const view = {
     title: 'Images',
-    verb: 'search',
+    noun: 'the search',
     marks: SCAN_MARKS,
     sentences: { scan: `Searching ${place.name} for images, from its end backwards. Only reading.` },
   };

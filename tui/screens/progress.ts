@@ -11,7 +11,7 @@ import { questionScreen } from './question.ts';
 
 export interface ProgressView {
   readonly title: string;
-  readonly verb: string;
+  readonly noun: string;
   readonly marks: Marks;
   readonly sentences: Readonly<Partial<Record<Phase, string>>>;
 }
@@ -84,7 +84,7 @@ export const progressScreen = (ui: Ui, run: JobRun, view: ProgressView): Screen 
       questionScreen(ui, {
         title: 'Stop?',
         text: [
-          `Stop to ${view.verb}?`,
+          `Stop ${view.noun}?`,
           writing
             ? 'It stops at the next safe point. What was begun stays unfinished until the same job is run again: the image is not harmed, and can be used again at once.'
             : 'Nothing on the disk has been changed that anybody would miss; it can be started again at any time.',

@@ -59,7 +59,7 @@ export const saveKey = (ui: Ui): Key => ({
   names: ['l'],
   title: 'Save log',
   hint: 'Saves the log of this session.',
-  disabled: ui.saveLog === undefined ? 'there is nowhere to save it to.' : undefined,
+  disabled: ui.saveLog === undefined ? 'to keep a log, start with: holdfast tui --log FILE' : undefined,
   action: () => {
     ui.saveLog?.().then(
       (where) => ui.say(`The log was saved: ${where}`),

@@ -28,7 +28,7 @@ export const SCAN_MARKS: Marks = {
 
 /** A restore. */
 export const RESTORE_MARKS: Marks = {
-  untouched: { glyph: MARK.dot, style: 'untouched', meaning: 'left as it is' },
+  untouched: { glyph: MARK.dot, style: 'untouched', meaning: 'not written (yet)' },
   written: { glyph: MARK.light, style: 'written', meaning: 'written' },
   verified: { glyph: MARK.dark, style: 'verified', meaning: 'read back, right' },
   slot: { glyph: MARK.full, style: 'image', meaning: 'image: stays' },
