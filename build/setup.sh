@@ -13,8 +13,8 @@ NODE='libatomic1'
 # Programs that make and judge disks: mke2fs, e2fsck, debugfs; losetup, mount, partx; sfdisk; getfattr; getfacl.
 START="$NODE e2fsprogs util-linux mount fdisk attr acl"
 # A second judge of GPTs (sgdisk). Who uses a file (fuser). strip, for the tests of the executable. xz, for xz-compressed
-# images. The bench's peers.
-TEST="$START gdisk psmisc binutils xz-utils partclone zstd"
+# images. The bench's peers. tmux, the terminal on which the screens are tried.
+TEST="$START gdisk psmisc binutils xz-utils partclone zstd tmux"
 # strip takes 30 MB of symbols off the executable.
 BUILD="$NODE binutils"
 # What we measure ourselves against.

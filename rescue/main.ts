@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { runTui } from '../tui/app.ts';
 import { run } from './cli/run.ts';
 import { openTarget } from './device/target.ts';
 import { BACKGROUND_JOBS } from './job/background.ts';
@@ -10,8 +11,12 @@ import { restore } from './job/restore.ts';
 import { verify } from './job/verify.ts';
 import { openConsoles } from './live/consoles.ts';
 import { LOG_PATH, leaveWord, runMedium, SCREEN_PATH } from './live/medium.ts';
+import { saveLogAnywhere } from './live/save-log.ts';
 
-/** The entry of the program and of the single executable: hands over to the command line or, on the medium, to what the kernel command line says. */
+/**
+ * The entry of the program and of the single executable: hands over to the command line, to the screen, or on the rescue
+ * medium to what the kernel command line says.
+ */
 
 /** Where `iso/init` looks for what to do next: set on the rescue medium only. */
 const wordPath = process.env['HOLDFAST_NEXT'];
@@ -23,9 +28,19 @@ const medium = async (path: string): Promise<number> => {
     consoles: openConsoles(process.stdin, process.stdout, process.env['TERM'] ?? 'linux'),
     logPath: LOG_PATH,
     screenPath: SCREEN_PATH,
-    screen: async ({ output }) => {
-      output.write('The screen is not in this build.\r\n');
-      return 'shell';
+    again: process.env['HOLDFAST_AGAIN'] !== undefined,
+    screen: async ({ input, output, terminal, unicode }, log) => {
+      const outcome = await runTui({
+        jobs: BACKGROUND_JOBS,
+        stdin: input,
+        stdout: output,
+        env: { ...process.env, TERM: terminal, LANG: unicode ? 'C.UTF-8' : 'C', LC_ALL: '' },
+        signals: process,
+        medium: true,
+        log,
+        saveLog: () => saveLogAnywhere(LOG_PATH),
+      });
+      return outcome.next === 'quit' ? 'menu' : outcome.next;
     },
   });
   leaveWord(path, next);
@@ -41,6 +56,15 @@ const commandLine = (): Promise<number> =>
     env: process.env,
     signals: process,
     checkTarget: (path) => openTarget(path).close(),
+    screen: (log) =>
+      runTui({
+        jobs: BACKGROUND_JOBS,
+        stdin: process.stdin,
+        stdout: process.stdout,
+        env: process.env,
+        signals: process,
+        log,
+      }),
   });
 
 const isMedium = process.argv[2] === 'medium' && wordPath !== undefined;

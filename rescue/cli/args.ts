@@ -24,9 +24,10 @@ export interface Invocation {
   readonly values: OptionValues;
 }
 
-/** What a command line asks for: a job, or a text such as the help. */
+/** What a command line asks for: a job, the full-screen interface, or a text such as the help. */
 export type Parsed =
   | { readonly invocation: Invocation }
+  | { readonly screen: Pick<OptionValues, 'log'> }
   | { readonly text: string; readonly exit: 'done' | 'usage' };
 
 export interface ParseOptions {
@@ -95,7 +96,7 @@ const buildCommand = (program: Command, name: CommandName, width: number, take: 
   const spec: CommandSpec = COMMANDS[name];
   const command: Command = program
     .command(name)
-    .summary(spec.notYet ? `${spec.summary} (not in this version)` : spec.summary)
+    .summary(spec.summary)
     .description(`${spec.summary[0]!.toUpperCase()}${spec.summary.slice(1)}.`)
     .version(`holdfast ${VERSION}`, '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -175,8 +176,10 @@ export const parseArguments = (argv: readonly string[], options: ParseOptions = 
   }
   if (taken === undefined) throw misuse(undefined, 'no command given', 'option.no-command');
   const { command, words, values } = taken;
-  if (command === 'tui')
-    throw misuse(undefined, 'tui is not part of this build yet', 'command.not-available');
+  if (command === 'tui') {
+    if (values.json) throw misuse(command, '--json does not go with a screen', 'option.contradiction');
+    return { screen: values.log === undefined ? {} : { log: values.log } };
+  }
   const target = words[0]!;
   if (target === '') throw misuse(command, 'TARGET is empty', 'target.missing');
   return { invocation: { command, target, values: checkTogether(command, values) } };

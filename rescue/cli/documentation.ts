@@ -23,12 +23,12 @@ const spec = (name: (typeof COMMAND_NAMES)[number]): CommandSpec => COMMANDS[nam
 const isShared = (option: OptionSpec): boolean => option.ofTheRun === true;
 
 const section = (name: (typeof COMMAND_NAMES)[number]): string[] => {
-  const { summary, target, options, notYet } = spec(name);
+  const { summary, target, options } = spec(name);
   const own = options.filter((option) => !isShared(option));
   return [
     `### holdfast ${name}${target === undefined ? '' : ' TARGET'}`,
     '',
-    `${summary[0]!.toUpperCase()}${summary.slice(1)}.${notYet ? ' **Not in this version.**' : ''}${target === undefined ? '' : ` TARGET: ${target}.`}`,
+    `${summary[0]!.toUpperCase()}${summary.slice(1)}.${target === undefined ? '' : ` TARGET: ${target}.`}`,
     '',
     ...(own.length === 0
       ? []

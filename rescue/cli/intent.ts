@@ -12,7 +12,7 @@ export const describeImage = (image: ImageSummary): string => {
   return `${image.id.slice(0, 8)}${name}, ${image.kind} image of ${formatTime(image.created)}`;
 };
 
-const describeTarget = ({ target }: Intent): string => {
+export const describeTarget = ({ target }: Intent): string => {
   const parts = [
     target.path,
     target.model,
@@ -51,7 +51,7 @@ const rowsOf = (own: readonly Partition[], others: readonly Partition[], mark: s
         ]),
       );
 
-const describeDropped = (entry: DroppedEntry): string => {
+export const describeDropped = (entry: DroppedEntry): string => {
   const number = entry.number === null ? '' : ` ${entry.number}`;
   const name = entry.name === '' ? '' : ` "${entry.name}"`;
   return printable(

@@ -105,7 +105,6 @@ export interface CommandSpec {
   /** What TARGET may be; undefined: the command has none. */
   readonly target: string | undefined;
   readonly options: readonly OptionSpec[];
-  readonly notYet?: true;
 }
 
 const spec = (summary: string, target: string | undefined, options: readonly OptionSpec[]): CommandSpec => ({
@@ -182,7 +181,7 @@ export const COMMANDS = {
     DRY_RUN,
     YES,
   ]),
-  tui: { ...spec('full-screen interface', undefined, []), notYet: true },
+  tui: spec('full-screen interface: find images, restore, create, verify and remove', undefined, []),
 } as const satisfies Record<string, CommandSpec>;
 export type CommandName = keyof typeof COMMANDS;
 /** Commands that do a job. */

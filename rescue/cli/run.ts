@@ -1,4 +1,4 @@
-import { cancelled } from '../errors.ts';
+import { cancelled, usage } from '../errors.ts';
 import type { JobEvent, Phase } from '../job/context.ts';
 import type { Jobs } from '../job/jobs.ts';
 import type { Intent } from '../job/results.ts';
@@ -28,6 +28,8 @@ export interface Surroundings {
    * path is called a wrong path.
    */
   readonly checkTarget?: (path: string) => void;
+  /** Runs the full-screen interface to its end; every entry of its log is passed on. */
+  readonly screen?: (log: (text: string) => void) => Promise<unknown>;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
   /** Milliseconds since 1970, for the log. */
@@ -183,6 +185,27 @@ const showText = (
   return EXIT[exit].code;
 };
 
+/** Throws `usage` (`no-terminal`) where there is nobody to look at a screen. */
+const runScreen = async (logPath: string | undefined, output: Output, world: Surroundings): Promise<void> => {
+  const { screen, stdin, stdout, wallClock = Date.now } = world;
+  if (screen === undefined || stdin.isTTY !== true || stdout.isTTY !== true) {
+    throw usage('the full-screen interface needs a terminal on standard input and standard output', {
+      code: 'no-terminal',
+      wayOut: 'Without one, use the other commands. See: holdfast --help',
+    });
+  }
+  if (logPath !== undefined) {
+    output.log = openLog({
+      path: logPath,
+      used: [],
+      wallClock,
+      // Nobody would see it while the screen is there.
+      onFailure: () => {},
+    });
+  }
+  await screen((text) => output.log.write(text));
+};
+
 /** Runs one command line (without the program's own name) and gives the exit code. Never throws. */
 export const run = async (argv: readonly string[], world: Surroundings): Promise<ExitCode> => {
   const { stdout, stderr, env } = world;
@@ -194,6 +217,9 @@ export const run = async (argv: readonly string[], world: Surroundings): Promise
     const parsed = parseArguments(argv, { width: widthOf(stdout) });
     if ('text' in parsed) {
       code = showText(parsed, output);
+    } else if ('screen' in parsed) {
+      await runScreen(parsed.screen.log, output, world);
+      code = EXIT.done.code;
     } else {
       invocation = parsed.invocation;
       startLog(output, invocation, world);

@@ -9,6 +9,8 @@ export interface Console {
   readonly output: WriteStream;
   /** As in TERM. */
   readonly terminal: string;
+  /** The screen of this machine shows UTF-8; what hangs on a serial port is not known. */
+  readonly unicode: boolean;
 }
 
 const ACTIVE = '/sys/class/tty/console/active';
@@ -16,7 +18,8 @@ const ACTIVE = '/sys/class/tty/console/active';
 /** tty0 is whichever virtual terminal is shown; programs are on the first one. */
 const nodeOf = (name: string): string => (name === 'tty0' ? 'tty1' : name);
 
-const terminalOf = (name: string): string => (/^tty\d/.test(name) ? 'linux' : 'vt220');
+const terminalOf = (name: string): Pick<Console, 'terminal' | 'unicode'> =>
+  /^tty\d/.test(name) ? { terminal: 'linux', unicode: true } : { terminal: 'vt220', unicode: false };
 
 /** Names of the consoles that the kernel writes to, as it lists them: the last one is /dev/console. */
 export const activeConsoles = (): string[] => {
@@ -38,7 +41,7 @@ const open = (name: string): Console | undefined => {
     // An unplugged or absent port fails at the first use: the others are still there.
     input.on('error', () => {});
     output.on('error', () => {});
-    return { name, input, output, terminal: terminalOf(name) };
+    return { name, input, output, ...terminalOf(name) };
   } catch {
     return undefined;
   }
@@ -47,7 +50,13 @@ const open = (name: string): Console | undefined => {
 /** The console that this program was started on first, then the other active ones that can be opened. */
 export const openConsoles = (stdin: ReadStream, stdout: WriteStream, terminal: string): Console[] => {
   const names = activeConsoles();
-  const main: Console = { name: names.at(-1) ?? 'main', input: stdin, output: stdout, terminal };
+  const main: Console = {
+    name: names.at(-1) ?? 'main',
+    input: stdin,
+    output: stdout,
+    terminal,
+    unicode: terminal === 'linux',
+  };
   const others = names
     .slice(0, -1)
     .filter((name, index) => name !== main.name && names.indexOf(name) === index);

@@ -2,7 +2,7 @@ import { mkdirSync, realpathSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { EXIT } from '../cli/exit.ts';
 import { parseKernelCommandLine } from '../cli/kernel-cmdline.ts';
-import { openLog } from '../cli/log.ts';
+import { type Log, openLog } from '../cli/log.ts';
 import { printable } from '../cli/text.ts';
 import type { AllJobs } from '../job/jobs.ts';
 import { resultLine, runUnattended } from '../unattended.ts';
@@ -11,7 +11,7 @@ import { type Console, watchKeys } from './consoles.ts';
 import { saveLog } from './save-log.ts';
 
 /** What becomes of the machine when the program ends; `iso/init` does it. */
-export type Next = 'reboot' | 'poweroff' | 'shell' | 'again';
+export type Next = 'reboot' | 'poweroff' | 'shell' | 'again' | 'menu';
 
 /** Where the log of the live system is, in memory; `iso/init` says it too. */
 export const LOG_PATH = '/run/holdfast/holdfast.log';
@@ -25,18 +25,20 @@ export interface MediumWorld {
   readonly commandLine: string;
   /** The main one first. */
   readonly consoles: readonly Console[];
+  /** Started again by a person: nothing happens by itself any more. */
+  readonly again?: boolean;
   readonly logPath: string;
   readonly screenPath: string;
-  /** The screen on one console, until the person is done with it. */
-  screen(console: Console): Promise<Next>;
+  /** The screen on one console, until the person is done with it; what happens there goes to the log. */
+  screen(console: Console, log: (text: string) => void): Promise<Next>;
 }
 
 const UNDERSTOOD = 'Nothing is done by itself. Press any key for the menu.';
 
 /** Shows a text on every console: whoever is there should see it. */
 const tell = (consoles: readonly Console[], text: string): void => {
-  for (const { output, terminal } of consoles) {
-    const lines = text.split('\n').map((line) => printable(line, terminal === 'linux'));
+  for (const { output, unicode } of consoles) {
+    const lines = text.split('\n').map((line) => printable(line, unicode));
     // A console in raw mode needs its carriage returns.
     output.write(`${lines.join('\r\n')}\r\n`);
   }
@@ -51,14 +53,14 @@ const anyKey = (consoles: readonly Console[]): Promise<Console> =>
   });
 
 /** The screen has one console; `iso/init` may offer the program on the others from now on. */
-const showScreen = (world: MediumWorld, console: Console): Promise<Next> => {
+const showScreen = async (world: MediumWorld, log: Log, console: Console): Promise<Next> => {
   for (const { input, output } of world.consoles.slice(1)) {
     if (input === console.input) continue;
     input.destroy();
     output.destroy();
   }
   writeFileSync(world.screenPath, `${console.name}\n`);
-  return world.screen(console);
+  return world.screen(console, (text) => log.write(text));
 };
 
 /** Runs the rescue medium as the kernel command line asks. */
@@ -73,15 +75,15 @@ export const runMedium = async (world: MediumWorld): Promise<Next> => {
   };
   log.write(`holdfast ${VERSION} on the rescue medium: ${commandLine.trim()}`);
   const { options, errors } = parseKernelCommandLine(commandLine);
-  if (errors.length > 0) {
+  if (errors.length > 0 && world.again !== true) {
     for (const error of errors) say(`holdfast: ${error.message}`);
     say(UNDERSTOOD);
     const { code } = EXIT.usage;
     if (options.mode === 'unattended') say(resultLine('refused', code, { image: 'none', target: 'none' }));
-    return showScreen(world, await anyKey(consoles));
+    return showScreen(world, log, await anyKey(consoles));
   }
+  if (world.again === true || options.mode === 'tui') return showScreen(world, log, main);
   if (options.mode === 'shell') return 'shell';
-  if (options.mode === 'tui') return showScreen(world, main);
   let last = main;
   const outcome = await runUnattended(options, {
     jobs,
@@ -115,9 +117,8 @@ export const runMedium = async (world: MediumWorld): Promise<Next> => {
   const toScreen = next === 'tui' && line !== undefined;
   if (toScreen) say('Press any key for the menu.');
   if (line !== undefined) say(line);
-  log.close();
-  if (toScreen) return showScreen(world, await anyKey(consoles));
-  return next === 'tui' ? showScreen(world, last) : next;
+  if (toScreen) return showScreen(world, log, await anyKey(consoles));
+  return next === 'tui' ? showScreen(world, log, last) : next;
 };
 
 /** Leaves word for `iso/init`. */

@@ -6,6 +6,7 @@ import { basename, dirname, join } from 'node:path';
 import { blockNumberOf } from '../device/block-facts.ts';
 import { tryProgram } from '../device/programs.ts';
 import { ioError, refused } from '../errors.ts';
+import { disks } from '../job/disks.ts';
 
 /** Saving the log of the live system, which otherwise is gone with the power. */
 
@@ -70,4 +71,34 @@ export const saveLog = async (log: string, destination: string): Promise<string>
   } finally {
     rmdirSync(folder);
   }
+};
+
+/** File in which a log is saved on whatever partition there is. */
+const USUAL_NAME = '/holdfast.log';
+
+/** Partitions with a FAT file system, those of the rescue stick first. */
+const fatPartitions = async (): Promise<string[]> => {
+  const found = (await disks()).disks;
+  return [...found.filter(({ medium }) => medium), ...found.filter(({ medium }) => !medium)].flatMap((disk) =>
+    disk.partitions.flatMap(({ path, content }) =>
+      path !== null && /^FAT/i.test(content.name) ? [path] : [],
+    ),
+  );
+};
+
+/** Saves the log to the first FAT partition that takes it. Throws `refused` (`log.no-device`) with what each one said. */
+export const saveLogAnywhere = async (log: string): Promise<string> => {
+  const said: string[] = [];
+  for (const path of await fatPartitions()) {
+    try {
+      return await saveLog(log, `${path}:${USUAL_NAME}`);
+    } catch (error) {
+      said.push((error as Error).message);
+    }
+  }
+  throw refused('no partition with a FAT file system takes the log', {
+    code: 'log.no-device',
+    ...(said.length === 0 ? {} : { found: said.join('; ') }),
+    wayOut: `Plug in a stick with FAT and try again. Until the power goes, the log is in ${log}.`,
+  });
 };

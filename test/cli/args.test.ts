@@ -42,7 +42,8 @@ const WRONG: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
   [['restore', 'x', '--to', ''], /A path cannot be empty/],
   [['list', 'x', '--progress', 'loud'], /Allowed choices are auto, plain, json, none/],
   [['list', 'x', '--log', ''], /A path cannot be empty/],
-  [['tui'], /tui is not part of this build yet/],
+  [['tui'], /needs a terminal on standard input and standard output/],
+  [['tui', '--json'], /--json does not go with a screen/],
 ];
 
 for (const [argv, says] of WRONG) {

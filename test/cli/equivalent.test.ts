@@ -7,7 +7,7 @@ import { say } from './world.ts';
 
 const parse = (argv: readonly string[]): Invocation => {
   const parsed = parseArguments(argv);
-  if ('text' in parsed) throw new Error(parsed.text);
+  if (!('invocation' in parsed)) throw new Error(JSON.stringify(parsed));
   return parsed.invocation;
 };
 

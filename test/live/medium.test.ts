@@ -26,7 +26,7 @@ const stand = (name: string): Stand => {
     shown += data.toString();
   });
   const streams = { input: keys, output } as unknown as Pick<Console, 'input' | 'output'>;
-  return { console: { name, terminal: 'vt220', ...streams }, keys, shown: () => shown };
+  return { console: { name, terminal: 'vt220', unicode: false, ...streams }, keys, shown: () => shown };
 };
 
 const NO_IMAGE: AllJobs = {
