@@ -1,0 +1,96 @@
+import { closeSync, copyFileSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { buildMedium, LARGEST } from '../../iso/build.ts';
+import { formatBytes } from '../../rescue/units.ts';
+import { VERSION } from '../../rescue/version.ts';
+import { sameBytes } from '../support/noise.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { Machine } from './machine.ts';
+import { type BuiltMedium, builtMedium } from './medium.ts';
+import { Shell } from './shell.ts';
+
+/** One file starts all kinds of machine, and no kernel but the one that was signed. */
+
+let medium: BuiltMedium | undefined;
+test.before(async (t) => {
+  t.timeout(20 * 60_000);
+  medium = await builtMedium();
+});
+
+const ENTRIES = [
+  /Recover/,
+  /Recover unattended/,
+  /Verify images/,
+  /Serial console/,
+  /Shell/,
+  /Boot from first disk/,
+];
+
+for (const firmware of ['bios', 'uefi', 'secure-boot'] as const)
+  for (const as of ['cd', 'usb'] as const)
+    test.serial(`${firmware}, ${as}: menu, drivers, disks, program`, async (t) => {
+      const machine = new Machine(t, { firmware, medium: { path: medium!.iso, as }, screen: true });
+      for (const entry of ENTRIES) await machine.expect(entry, 120);
+      await machine.expect(/executed automatically in \d+s/, 30);
+      const menu = machine.seconds;
+      machine.send('l');
+      const shell = await Shell.offered(machine);
+      const ready = machine.seconds;
+      t.is((await shell.run('cat /run/holdfast/medium')).trim(), as === 'cd' ? 'sr0' : 'sda');
+      t.is((await shell.run('holdfast --version')).trim(), `holdfast ${VERSION}`);
+      const log = await shell.run('dmesg');
+      t.is(/secure boot enabled/i.test(log), firmware === 'secure-boot', log);
+      t.is((await shell.try('test -d /sys/firmware/efi')).exit, firmware === 'bios' ? 1 : 0);
+      // The first file system on the stick is the medium itself, the second a FAT where logs can be saved.
+      const device = as === 'cd' ? '/dev/sr0' : '/dev/sda1';
+      await shell.run(`mount -t iso9660 -o ro ${device} /mnt && grep -q Recover /mnt/boot/grub/grub.cfg`);
+      await shell.run('ls /mnt/boot/vmlinuz /mnt/boot/initrd /mnt/licences/holdfast.txt && umount /mnt');
+      if (as === 'usb')
+        await shell.run('mount -t vfat /dev/sda2 /mnt && echo saved >/mnt/log && umount /mnt && sync');
+      machine.send('poweroff\r');
+      await machine.off();
+      t.log(`menu ${menu.toFixed(0)} s, shell ${ready.toFixed(0)} s, off ${machine.seconds.toFixed(0)} s`);
+    });
+
+test.serial('Secure Boot: a kernel with changed bytes does not start', async (t) => {
+  const path = join(temporaryFolder(t), 'changed.iso');
+  copyFileSync(medium!.iso, path);
+  const kernel = readFileSync(medium!.vmlinuz);
+  const at = 2_000_000;
+  const handle = openSync(path, 'r+');
+  try {
+    // Somewhere in the compressed kernel, which is one piece of the medium.
+    const offset = readFileSync(path).indexOf(kernel.subarray(at, at + 4096));
+    t.true(offset > 0);
+    const three = Buffer.alloc(3);
+    readSync(handle, three, 0, 3, offset);
+    writeSync(
+      handle,
+      three.map((byte) => byte ^ 0xff),
+      0,
+      3,
+      offset,
+    );
+  } finally {
+    closeSync(handle);
+  }
+  const machine = new Machine(t, { firmware: 'secure-boot', medium: { path, as: 'usb' }, screen: true });
+  await machine.expect(/executed automatically in \d+s/, 120);
+  machine.send('s');
+  await machine.expect(/bad shim signature/, 120);
+  const { ended } = await machine.watch(/Linux version|waiting for disks/, 20);
+  t.is(ended, 'time', machine.console);
+});
+
+test.serial('two builds are the same bytes, and not too many', async (t) => {
+  t.timeout(20 * 60_000);
+  const folder = temporaryFolder(t);
+  const again = await buildMedium(folder);
+  t.true(sameBytes(again.iso, medium!.iso));
+  t.true(sameBytes(again.initrd, medium!.initrd));
+  t.true(sameBytes(again.vmlinuz, medium!.vmlinuz));
+  const { size } = statSync(again.iso);
+  t.true(size <= LARGEST, `${size}`);
+  for (const [name, bytes] of again.sizes) t.log(`${name}: ${formatBytes(bytes)}`);
+});
