@@ -37,7 +37,10 @@ for (const firmware of ['bios', 'uefi', 'secure-boot'] as const)
       machine.send('l');
       const shell = await Shell.offered(machine);
       const ready = machine.seconds;
-      t.is((await shell.run('cat /run/holdfast/medium')).trim(), as === 'cd' ? 'sr0' : 'sda');
+      const carriers = await shell.run(
+        'cd /sys/block; for d in *; do dd if=/dev/$d bs=1 skip=32808 count=9 2>/dev/null | grep -q "HOLDFAST " && echo $d; done; :',
+      );
+      t.is(carriers.trim(), as === 'cd' ? 'sr0' : 'sda');
       t.is((await shell.run('holdfast --version')).trim(), `holdfast ${VERSION}`);
       const log = await shell.run('dmesg');
       t.is(/secure boot enabled/i.test(log), firmware === 'secure-boot', log);
