@@ -138,7 +138,7 @@ const planWithRoom = (
   const planWithout = (early: readonly Image[]) => {
     const view = new PatchBuilder(guard);
     const gone = listed.filter(({ image }) => early.some((each) => each.id === image?.id));
-    for (const { name } of gone) opened.driver.release(view, { name, time: context.now });
+    for (const { name, paths } of gone) opened.driver.release(view, { name, paths, time: context.now });
     const left = listed.filter((each) => !gone.includes(each));
     const preview = makePlan(context, access, { ...openVolume(view), view }, left, request);
     return { early, preview };

@@ -5,6 +5,7 @@ import type { FileSystem, FileSystemDriver, Problem } from '../fs/filesystem.ts'
 import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
 import { openFromExtents } from '../image/reader.ts';
+import { containerTest } from '../locate/container-test.ts';
 import { joinedInOrder } from '../locate/found.ts';
 import type { Partition } from '../partition/model.ts';
 import type { LiveTable } from '../partition/table.ts';
@@ -43,6 +44,10 @@ export const asRefusal = (error: unknown): HoldfastError | unknown => {
   });
 };
 
+/** Opens a volume so that it lists containers only, not files that are merely called so. */
+export const openWith = (driver: FileSystemDriver, device: ReadableDevice): FileSystem =>
+  driver.open(device, containerTest(device));
+
 /** Recognises the file system. Throws `refused` (`unknown-filesystem`, `source-damaged`), `unsupported`, `io`. */
 export const openVolume = (device: ReadableDevice): OpenVolume => {
   const probed = probeFileSystem(device);
@@ -54,7 +59,7 @@ export const openVolume = (device: ReadableDevice): OpenVolume => {
     });
   }
   try {
-    return { driver: probed.driver, fileSystem: probed.driver.open(device) };
+    return { driver: probed.driver, fileSystem: openWith(probed.driver, device) };
   } catch (error) {
     throw asRefusal(error);
   }
@@ -84,15 +89,16 @@ export const refuseInconsistent = (fileSystem: FileSystem): void => {
 /** A container that the file system lists: the image if its slots can be read. */
 export interface ListedContainer {
   readonly name: string;
+  readonly paths: readonly string[];
   readonly runs: readonly Run[];
   readonly image: Image | undefined;
 }
 
 export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] => {
   const { clusterSize, clusterBase } = fileSystem.geometry;
-  return fileSystem.containers().map(({ name, runs }) => {
+  return fileSystem.containers().map(({ name, paths, runs }) => {
     const image = openFromExtents(device, [...toExtents(runs, clusterSize, clusterBase)]);
-    return { name, runs, image };
+    return { name, paths, runs, image };
   });
 };
 

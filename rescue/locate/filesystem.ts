@@ -6,6 +6,7 @@ import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
 import { openFromExtents } from '../image/reader.ts';
 import type { ByteOffset, Extent } from '../units.ts';
+import { containerTest } from './container-test.ts';
 import type { FileSystemAt } from './found.ts';
 
 /** What the file system in one partition says about containers. */
@@ -27,7 +28,7 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
     const probed = probeFileSystem(partition);
     if (!('driver' in probed))
       return nothing(probed.other === 'unknown' ? 'no file system is recognised' : `found: ${probed.other}`);
-    const fileSystem = probed.driver.open(partition);
+    const fileSystem = probed.driver.open(partition, containerTest(partition));
     const { clusterSize, clusterBase } = fileSystem.geometry;
     const images: Image[] = [];
     const containers = fileSystem.containers().map((container) => {

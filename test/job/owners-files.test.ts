@@ -1,0 +1,109 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { openFile } from '../../rescue/device/file.ts';
+import { openVolume } from '../../rescue/job/volume.ts';
+import { KIB, MIB } from '../../rescue/units.ts';
+import { noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { makeVolume } from '../support/volume.ts';
+import { extentsOf } from './cycle.ts';
+import { listImages, makeImage, restoreImage, verifyImage } from './requests.ts';
+import { fillStage, mountStage, type Stage, stageMustBeClean } from './stage.ts';
+
+const SMALL_TREE = { size: MIB, entries: 60 };
+const FOLDER = '.holdfast';
+
+const stageOf = (t: ExecutionContext): Stage => {
+  const size = 48 * MIB;
+  const file = makeVolume(join(temporaryFolder(t), 'volume'), { size, blockSize: 4096 });
+  return { file, start: 0, size };
+};
+
+const inFolder = <T>(t: ExecutionContext, stage: Stage, body: (folder: string) => T): T => {
+  const mount = mountStage(t, stage);
+  const folder = join(mount.path, FOLDER);
+  if (!existsSync(folder)) mkdirSync(folder);
+  const result = body(folder);
+  mount.unmount();
+  return result;
+};
+
+const mustHold = (t: ExecutionContext, stage: Stage, files: Readonly<Record<string, Buffer>>): void =>
+  inFolder(t, stage, (folder) => {
+    for (const [name, content] of Object.entries(files))
+      t.true(readFileSync(join(folder, name)).equals(content), name);
+  });
+
+test.serial('files of the owner that are only called like containers come back', async (t) => {
+  const stage = stageOf(t);
+  fillStage(t, stage, SMALL_TREE);
+  const next = noiseSource('owner');
+  const files = {
+    'holiday.hfi': next(300 * KIB),
+    'ledger.001': next(70 * KIB),
+    'ledger.002': next(10),
+    'empty.hfi': Buffer.alloc(0),
+  };
+  inFolder(t, stage, (folder) => {
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  });
+  const first = await makeImage(stage.file);
+  // The second replaces the first, and both are in its way.
+  const { image, replaced } = await makeImage(stage.file);
+  t.deepEqual(replaced, [first.image.id]);
+  mustHold(t, stage, files);
+  overwriteWithNoise(stage.file, extentsOf(image.extents));
+  await restoreImage(stage.file);
+  t.notThrows(() => stageMustBeClean(stage));
+  mustHold(t, stage, files);
+  t.deepEqual((await verifyImage(stage.file)).problems, []);
+});
+
+test.serial("a file called like a container's next one is no part of it", async (t) => {
+  const stage = stageOf(t);
+  fillStage(t, stage, SMALL_TREE);
+  const first = (await makeImage(stage.file)).image;
+  const content = noiseSource('stray')(200 * KIB);
+  const stray = inFolder(t, stage, (folder) => {
+    const name = readdirSync(folder)[0]!.replace('.hfi', '.001');
+    writeFileSync(join(folder, name), content);
+    return name;
+  });
+  t.deepEqual((await verifyImage(stage.file)).problems, []);
+  const second = await makeImage(stage.file, { keepOld: true });
+  // Both survive, though the stray file stands beside the first in the second.
+  await restoreImage(stage.file, { image: second.image.id });
+  t.notThrows(() => stageMustBeClean(stage));
+  mustHold(t, stage, { [stray]: content });
+  const third = await makeImage(stage.file);
+  t.deepEqual([...third.replaced].sort(), [first.id, second.image.id].sort());
+  t.notThrows(() => stageMustBeClean(stage));
+  t.deepEqual(
+    inFolder(t, stage, (folder) => readdirSync(folder).sort()),
+    [`user-${third.image.id.slice(0, 12)}.hfi`, stray].sort(),
+  );
+  overwriteWithNoise(stage.file, extentsOf(third.image.extents));
+  await restoreImage(stage.file);
+  t.notThrows(() => stageMustBeClean(stage));
+  mustHold(t, stage, { [stray]: content });
+  t.is((await listImages(stage.file)).images.length, 1);
+});
+
+test.serial('a container with a damaged beginning or end is still one', async (t) => {
+  const stage = stageOf(t);
+  fillStage(t, stage, { size: 6 * MIB, entries: 60 });
+  const { image } = await makeImage(stage.file);
+  const device = openFile(stage.file, { write: true });
+  t.teardown(() => device.close());
+  const listed = () => openVolume(device).fileSystem.containers().length;
+  const extents = extentsOf(image.extents);
+  const last = extents.at(-1)!;
+  const zeros = new Uint8Array(64 * KIB);
+  device.write(extents[0]!.start, zeros);
+  t.is(listed(), 1);
+  device.write(last.start + last.length - zeros.length, zeros);
+  t.is(listed(), 1);
+  for (const { start, length } of extents) device.write(start, new Uint8Array(length));
+  t.is(listed(), 0);
+});
