@@ -88,6 +88,13 @@ const createOn = async (
       'warning',
     );
   }
+  if (access.tableFault !== undefined) {
+    context.note(
+      `The image gets no copy of the partition table, which is damaged: ${access.tableFault}. ` +
+        'A restore can put back this partition, but not the others.',
+      'warning',
+    );
+  }
   const { early, preview } = planWithRoom(context, guard, access, { opened, listed, replaced }, request);
   const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });

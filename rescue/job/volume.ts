@@ -19,6 +19,8 @@ export interface PartitionAccess {
   readonly entry: Partition | undefined;
   /** The disk around it with its valid table, for reading. */
   readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  /** Why the table of the disk around it does not count, where that is so: the image has no copy of it then. */
+  readonly tableFault?: string | undefined;
   /** For people. */
   readonly identity: { readonly model?: string; readonly serial?: string; readonly mapped: boolean };
 }
