@@ -4,6 +4,7 @@ import { isHoldfastError, refused } from '../errors.ts';
 import { PatchBuilder } from '../fs/patch.ts';
 import type { Image, ImageFacts } from '../image/image.ts';
 import { openImage } from '../image/reader.ts';
+import { formatBytes } from '../units.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
 import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
@@ -86,6 +87,13 @@ const createOn = async (
     context.note(
       `Container ${each.name} cannot be used: ${each.image?.reason ?? 'no anchor opens'}. It is left alone.`,
       'warning',
+    );
+  }
+  for (const { path, reason, runs } of opened.fileSystem.excludes()) {
+    if (reason === 'container') continue;
+    const bytes = formatBytes(totalLength(runs) * opened.fileSystem.geometry.clusterSize);
+    context.note(
+      `${path} is a ${reason} file: ${bytes} of it are not imaged; a restore leaves any content there.`,
     );
   }
   if (access.tableFault !== undefined) {

@@ -5,6 +5,7 @@ import { openFile } from '../../rescue/device/file.ts';
 import { openVolume } from '../../rescue/job/volume.ts';
 import { KIB, MIB } from '../../rescue/units.ts';
 import { noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
 import { extentsOf } from './cycle.ts';
@@ -106,4 +107,31 @@ test.serial('a container with a damaged beginning or end is still one', async (t
   t.is(listed(), 1);
   for (const { start, length } of extents) device.write(start, new Uint8Array(length));
   t.is(listed(), 0);
+});
+
+test.serial('a swap file is named; what stands behind a stale swap header comes back', async (t) => {
+  const stage = stageOf(t);
+  fillStage(t, stage, SMALL_TREE);
+  const content = noiseSource('letters')(2 * MIB);
+  const stale = inFolder(t, stage, (folder) => {
+    for (const name of ['swapfile', 'letters']) {
+      writeFileSync(join(folder, '..', name), Buffer.alloc(2 * MIB), { mode: 0o600 });
+      mustRun('mkswap', [join(folder, '..', name)]);
+    }
+    // Somebody used the file for something else, and wrote all but a few bytes of the old header.
+    const page = readFileSync(join(folder, '..', 'letters')).subarray(4086, 4096);
+    page.copy(content, 4086);
+    writeFileSync(join(folder, '..', 'letters'), content);
+    return content;
+  });
+  const notes: string[] = [];
+  const { image } = await makeImage(stage.file, {}, (event) => {
+    if ('note' in event && event.severity === 'info') notes.push(event.note);
+  });
+  t.is(notes.filter((note) => note.startsWith('/swapfile is a swap file: 2.0 MiB')).length, 1, notes.join());
+  t.is(notes.filter((note) => note.includes('letters')).length, 0);
+  overwriteWithNoise(stage.file, extentsOf(image.extents));
+  await restoreImage(stage.file);
+  t.notThrows(() => stageMustBeClean(stage));
+  inFolder(t, stage, (folder) => t.true(readFileSync(join(folder, '..', 'letters')).equals(stale)));
 });

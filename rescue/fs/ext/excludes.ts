@@ -13,8 +13,8 @@ export const swapPaths = (volume: ExtVolume, swapFiles: readonly SwapFile[]): st
 };
 
 /**
- * Clusters not worth imaging: the containers, and swap files but for their first page, which says that they are swap
- * files. Throws `corrupt`, `io`.
+ * Clusters not worth imaging: the containers, and the swap area in swap files but for its first page, which says that they
+ * are swap files. Throws `corrupt`, `io`.
  */
 export const listExcludes = (
   volume: ExtVolume,
