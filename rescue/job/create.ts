@@ -85,7 +85,7 @@ const createOn = async (
   for (const each of listed) {
     if (each.image?.state === 'committed' || isLeftover(each)) continue;
     context.note(
-      `Container ${each.name} cannot be used: ${each.image?.reason ?? 'no anchor opens'}. It is left alone.`,
+      `Container ${each.name} cannot be used: ${each.image?.reason ?? each.reason}. It is left alone, and not imaged.`,
       'warning',
     );
   }

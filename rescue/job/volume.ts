@@ -1,11 +1,11 @@
-import { SpanSet, toExtents } from '../bytes/runs.ts';
+import { SpanSet } from '../bytes/runs.ts';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { FileSystem, FileSystemDriver, Problem } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
-import { openFromExtents } from '../image/reader.ts';
 import { containerTest } from '../locate/container-test.ts';
+import { openContainers } from '../locate/filesystem.ts';
 import { joinedInOrder } from '../locate/found.ts';
 import type { Partition } from '../partition/model.ts';
 import type { LiveTable } from '../partition/table.ts';
@@ -94,15 +94,18 @@ export interface ListedContainer {
   readonly paths: readonly string[];
   readonly runs: readonly Run[];
   readonly image: Image | undefined;
+  /** Why there is none, for people. */
+  readonly reason: string;
 }
 
-export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] => {
-  const { clusterSize, clusterBase } = fileSystem.geometry;
-  return fileSystem.containers().map(({ name, paths, runs }) => {
-    const image = openFromExtents(device, [...toExtents(runs, clusterSize, clusterBase)]);
-    return { name, paths, runs, image };
-  });
-};
+export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] =>
+  openContainers(device, fileSystem).map(({ container: { name, paths, runs }, image, reason }) => ({
+    name,
+    paths,
+    runs,
+    image,
+    reason,
+  }));
 
 /** Throws `refused` (`container.read-only`) for a container into which only a newer version may write. */
 export const refuseReadOnly = (image: Pick<Image, 'id' | 'unknownRoCompat'>): void => {

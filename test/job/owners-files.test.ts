@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { openFile } from '../../rescue/device/file.ts';
@@ -7,10 +15,11 @@ import { KIB, MIB } from '../../rescue/units.ts';
 import { noiseSource, overwriteWithNoise } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { differences } from '../support/tree.ts';
 import { makeVolume } from '../support/volume.ts';
 import { extentsOf } from './cycle.ts';
-import { listImages, makeImage, restoreImage, verifyImage } from './requests.ts';
-import { fillStage, mountStage, type Stage, stageMustBeClean } from './stage.ts';
+import { listImages, makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
+import { fillStage, mountStage, type Stage, stageMustBeClean, treeOf } from './stage.ts';
 
 const SMALL_TREE = { size: MIB, entries: 60 };
 const FOLDER = '.holdfast';
@@ -134,4 +143,61 @@ test.serial('a swap file is named; what stands behind a stale swap header comes 
   await restoreImage(stage.file);
   t.notThrows(() => stageMustBeClean(stage));
   inFolder(t, stage, (folder) => t.true(readFileSync(join(folder, '..', 'letters')).equals(stale)));
+});
+
+test.serial('a container that was moved is named, and is still good for its owner', async (t) => {
+  const stage = stageOf(t);
+  const tree = fillStage(t, stage, SMALL_TREE);
+  const { image } = await makeImage(stage.file);
+  mustRun('e2fsck', ['-f', '-p', stage.file]);
+  mustRun('resize2fs', ['-f', stage.file, '20M']);
+  const name = `user-${image.id.slice(0, 12)}.hfi`;
+  const copy = join(stage.file, '..', name);
+  const said = new RegExp(`/.holdfast/${name.replace('.', '\\.')}: .*moved.*--from`);
+  for (const job of [
+    () => verifyImage(stage.file),
+    () => restoreImage(stage.file),
+    () => removeImage(stage.file, { image: 'latest' }),
+  ]) {
+    const error = await t.throwsAsync(job);
+    t.like(error, { kind: 'not-found' });
+    t.regex(error.message, said);
+  }
+  inFolder(t, stage, (folder) => copyFileSync(join(folder, name), copy));
+  const to = { ...stage, file: `${stage.file}.to` };
+  writeFileSync(to.file, '');
+  truncateSync(to.file, stage.size);
+  await restoreImage(stage.file, { from: copy, to: to.file });
+  t.notThrows(() => stageMustBeClean(to));
+  t.deepEqual(differences(tree, treeOf(t, to)), []);
+});
+
+test.serial("a copy of a container beside it is the owner's file, and no second image", async (t) => {
+  const stage = stageOf(t);
+  fillStage(t, stage, SMALL_TREE);
+  const first = (await makeImage(stage.file)).image;
+  const own = `user-${first.id.slice(0, 12)}.hfi`;
+  const content = inFolder(t, stage, (folder) => {
+    copyFileSync(join(folder, own), join(folder, 'copy.hfi'));
+    return readFileSync(join(folder, own));
+  });
+  const listed = await listImages(stage.file);
+  t.deepEqual(
+    listed.images.map(({ id, state }) => [id, state]),
+    [[first.id, 'committed']],
+  );
+  t.regex(listed.steps[0]!.note!, /copy\.hfi: it is a copy of image/);
+  t.deepEqual((await verifyImage(stage.file)).problems, []);
+  const notes: string[] = [];
+  const second = await makeImage(stage.file, {}, (event) => {
+    if ('note' in event && event.note.includes('copy')) notes.push(event.note);
+  });
+  t.deepEqual(second.replaced, [first.id]);
+  t.is(notes.length, 1, notes.join('\n'));
+  await removeImage(stage.file, { image: second.image.id });
+  t.notThrows(() => stageMustBeClean(stage));
+  inFolder(t, stage, (folder) => {
+    t.deepEqual(readdirSync(folder), ['copy.hfi']);
+    t.true(readFileSync(join(folder, 'copy.hfi')).equals(content));
+  });
 });
