@@ -95,6 +95,11 @@ export interface FileSystem {
   readonly geometry: Geometry;
   /** Clusters in use, the file system's own structures included. Maximal runs. */
   allocation(): Iterable<Run>;
+  /**
+   * Clusters in use to which nothing was ever written, as the file system itself says: whatever stands there means zeros.
+   * Maximal runs.
+   */
+  blank(): Iterable<Run>;
   /** Clusters marked as bad: never read, never given to a container. */
   bad(): Iterable<Run>;
   /** Every file and folder, root included (`/`), each once per name; order is the file system's own. */

@@ -1,6 +1,6 @@
 import type { ReadableDevice } from '../../device/device.ts';
 import type { ContainerTest, FileSystem, FileSystemKind } from '../filesystem.ts';
-import { allocatedRuns, badRuns } from './allocation.ts';
+import { allocatedRuns, badRuns, blankRuns } from './allocation.ts';
 import { findProblems } from './check.ts';
 import { listContainers } from './containers.ts';
 import { listExcludes } from './excludes.ts';
@@ -84,6 +84,7 @@ export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     uuid: formatUuid(volume.parameters.uuidBytes),
     geometry: geometryOf(volume),
     allocation: () => allocatedRuns(volume),
+    blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
     excludes: () => listExcludes(volume, swap(), isContainer),
