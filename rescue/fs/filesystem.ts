@@ -69,7 +69,14 @@ export interface Exclude {
   readonly onRestore: 'leave' | 'zero';
 }
 
-/** One container as the file system lists it. Read from the directory only; its slots have not been looked at. */
+/**
+ * Whether a file in the containers' folder that is named like a container's is one: what lies in it says so, which a file
+ * system cannot know. Given its clusters in file order, in bytes from the start of the partition, and those of the
+ * container's file before it, if there is one.
+ */
+export type ContainerTest = (extents: readonly Extent[], before: readonly Extent[] | undefined) => boolean;
+
+/** One container as the file system lists it. */
 export interface ContainerFile {
   /** Name without extension: `NAME` of `/.holdfast/NAME.hfi`. */
   readonly name: string;
@@ -88,6 +95,11 @@ export interface FileSystem {
   readonly geometry: Geometry;
   /** Clusters in use, the file system's own structures included. Maximal runs. */
   allocation(): Iterable<Run>;
+  /**
+   * Clusters in use to which nothing was ever written, as the file system itself says: whatever stands there means zeros.
+   * Maximal runs.
+   */
+  blank(): Iterable<Run>;
   /** Clusters marked as bad: never read, never given to a container. */
   bad(): Iterable<Run>;
   /** Every file and folder, root included (`/`), each once per name; order is the file system's own. */
@@ -119,6 +131,8 @@ export interface ClaimRequest {
 export interface ReleaseRequest {
   /** `NAME` as in `ContainerFile.name`. */
   readonly name: string;
+  /** Its files, as in `ContainerFile.paths`; without them, all that are named like files of NAME. */
+  readonly paths?: readonly string[];
   readonly time: number;
 }
 
@@ -131,10 +145,11 @@ export interface FileSystemDriver {
   /** True if the device starts like this file system; says nothing of whether it is sound or supported. */
   probe(device: ReadableDevice): boolean;
   /**
-   * Reads the fixed structures.
+   * Reads the fixed structures. Without `isContainer` names alone say what is a container: only for who looks into each
+   * himself.
    * Throws `unsupported` (a feature or version, by name), `corrupt`, `io`.
    */
-  open(device: ReadableDevice): FileSystem;
+  open(device: ReadableDevice, isContainer?: ContainerTest): FileSystem;
   /**
    * Makes the file system list the clusters as the file or files of a container, hidden, read-only and immutable
    * where these exist. Makes the folder if need be. Everything is checked before the first edit.

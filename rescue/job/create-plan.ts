@@ -1,4 +1,5 @@
-import { complement, normalise, subtract, totalLength } from '../bytes/runs.ts';
+import { complement, normalise, subtract, toExtents, totalLength } from '../bytes/runs.ts';
+import { BlankedReader } from '../device/blanked.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { refused } from '../errors.ts';
 import type { FileSystem, FileSystemDriver } from '../fs/filesystem.ts';
@@ -103,11 +104,12 @@ const capturesOf = (
 ): Capture[] => {
   const { geometry } = fileSystem;
   const control = controlOf(access, fileSystem, BLANK);
+  const blank = toExtents(fileSystem.blank(), geometry.clusterSize, geometry.clusterBase);
   return control.spaces.map((space): Capture => {
     if (space.id === SPACE.partition) {
       return {
         space,
-        device: access.device,
+        device: new BlankedReader(access.device, blank),
         runs: () => inUnits(captured(), geometry.clusterSize / space.unit),
       };
     }

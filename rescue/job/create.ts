@@ -4,6 +4,7 @@ import { isHoldfastError, refused } from '../errors.ts';
 import { PatchBuilder } from '../fs/patch.ts';
 import type { Image, ImageFacts } from '../image/image.ts';
 import { openImage } from '../image/reader.ts';
+import { formatBytes } from '../units.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
 import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
@@ -84,7 +85,21 @@ const createOn = async (
   for (const each of listed) {
     if (each.image?.state === 'committed' || isLeftover(each)) continue;
     context.note(
-      `Container ${each.name} cannot be used: ${each.image?.reason ?? 'no anchor opens'}. It is left alone.`,
+      `Container ${each.name} cannot be used: ${each.image?.reason ?? each.reason}. It is left alone, and not imaged.`,
+      'warning',
+    );
+  }
+  for (const { path, reason, runs } of opened.fileSystem.excludes()) {
+    if (reason === 'container') continue;
+    const bytes = formatBytes(totalLength(runs) * opened.fileSystem.geometry.clusterSize);
+    context.note(
+      `${path} is a ${reason} file: ${bytes} of it are not imaged; a restore leaves any content there.`,
+    );
+  }
+  if (access.tableFault !== undefined) {
+    context.note(
+      `The image gets no copy of the partition table, which is damaged: ${access.tableFault}. ` +
+        'A restore can put back this partition, but not the others.',
       'warning',
     );
   }
@@ -138,7 +153,7 @@ const planWithRoom = (
   const planWithout = (early: readonly Image[]) => {
     const view = new PatchBuilder(guard);
     const gone = listed.filter(({ image }) => early.some((each) => each.id === image?.id));
-    for (const { name } of gone) opened.driver.release(view, { name, time: context.now });
+    for (const { name, paths } of gone) opened.driver.release(view, { name, paths, time: context.now });
     const left = listed.filter((each) => !gone.includes(each));
     const preview = makePlan(context, access, { ...openVolume(view), view }, left, request);
     return { early, preview };

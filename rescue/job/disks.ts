@@ -7,6 +7,7 @@ import { ReadableWindow } from '../device/window.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { FileSystemKind } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
+import { containerTest } from '../locate/container-test.ts';
 import { carriesMedium } from '../partition/medium.ts';
 import type { Partition, Scheme } from '../partition/model.ts';
 import { readTable } from '../partition/table.ts';
@@ -90,7 +91,7 @@ const contentOf = (device: ReadableDevice, region: Extent): Content => {
     if (!('driver' in probed))
       return { filesystem: null, name: probed.other, label: '', uuid: '', containers: 0 };
     name = probed.driver.name;
-    const fileSystem = probed.driver.open(window);
+    const fileSystem = probed.driver.open(window, containerTest(window));
     const { kind, label, uuid } = fileSystem;
     return {
       filesystem: kind,

@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs';
 import { openFile } from '../device/file.ts';
 import { JoinedDevice } from '../device/joined.ts';
-import { corrupt, type HoldfastError, notFound, refused, usage } from '../errors.ts';
+import { corrupt, type HoldfastError, isHoldfastError, notFound, refused, usage } from '../errors.ts';
 import { CONTAINER_EXTENSION } from '../fs/filesystem.ts';
 import type { Image } from '../image/image.ts';
 import { MIN_SLOT_SIZE } from '../image/layout.ts';
 import { openImage } from '../image/reader.ts';
 import { hasSlotMagic } from '../image/slot.ts';
+import type { UnusableContainer } from '../locate/filesystem.ts';
 import type { Found } from '../locate/found.ts';
 import { type Located, locate } from '../locate/locate.ts';
 import { describePartition } from '../partition/model.ts';
@@ -99,7 +100,28 @@ const ambiguous = (what: string, found: readonly Found[]) =>
  * `corrupt` (`image.damaged`) when there are only damaged ones,
  * `unsupported` when there are only images of a newer version.
  */
-export const selectImage = (images: readonly Found[], selector: string, newer?: HoldfastError): Found => {
+export const selectImage = (
+  images: readonly Found[],
+  selector: string,
+  newer?: HoldfastError,
+  unusable: readonly UnusableContainer[] = [],
+): Found => {
+  try {
+    return select(images, selector, newer);
+  } catch (error) {
+    const isAbsent = isHoldfastError(error, 'not-found') && error.detail.code === 'no-image';
+    if (!isAbsent || unusable.length === 0) throw error;
+    // What was moved or copied is whole as a file, whatever lies where its slots say.
+    throw notFound('no image was found that can be used', {
+      code: error.detail.code,
+      found: unusable.map(({ path, reason }) => `${path}: ${reason}`).join('; '),
+      wayOut:
+        'Copy the file to another disk, then restore from the copy with --from; with --to if it does not fit here any more.',
+    });
+  }
+};
+
+const select = (images: readonly Found[], selector: string, newer?: HoldfastError): Found => {
   if (images.length === 0) {
     if (newer !== undefined) throw newer;
     throw notFound('no image was found', {

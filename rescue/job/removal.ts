@@ -18,6 +18,7 @@ import {
   listContainers,
   mutableExtents,
   openVolume,
+  openWith,
   refuseReadOnly,
 } from './volume.ts';
 
@@ -89,11 +90,14 @@ const releasePatch = (
   { driver, image, name }: RemovalRequest,
 ): Patch | undefined => {
   try {
-    const listed = listContainers(guard, driver.open(guard)).find(
+    const listed = listContainers(guard, openWith(driver, guard)).find(
       (each) => each.name === name || isListing(each.runs, image),
     );
     if (listed === undefined) return undefined;
-    return driver.patch(guard, (editor) => driver.release(editor, { name: listed.name, time: context.now }));
+    const { paths } = listed;
+    return driver.patch(guard, (editor) =>
+      driver.release(editor, { name: listed.name, paths, time: context.now }),
+    );
   } catch (error) {
     throw asRefusal(error);
   }

@@ -53,7 +53,7 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
         request.image.length >= 4 &&
         each.image.id.startsWith(request.image),
     );
-    return begun ?? selectImage(located.images, request.image, located.newer);
+    return begun ?? selectImage(located.images, request.image, located.newer, located.unusable);
   } finally {
     subject.close();
   }

@@ -1,7 +1,7 @@
 import { intersect, normalise, SpanSet, subtract, toExtents, totalLength } from '../bytes/runs.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { refused } from '../errors.ts';
-import type { FileSystemDriver } from '../fs/filesystem.ts';
+import type { ContainerTest, FileSystemDriver } from '../fs/filesystem.ts';
 import { PatchBuilder } from '../fs/patch.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
@@ -59,6 +59,14 @@ const refuseCollisions = (image: Image, survivors: readonly Image[]): void => {
   }
 };
 
+/** Tells the containers in an image from other files: what lies in them was left out. */
+const isNotStored = (image: Image): ContainerTest => {
+  const { clusterSize, clusterBase } = image.control.geometry;
+  return (extents) =>
+    extents.length > 0 &&
+    totalLength(intersect(image.inUse(), normalise(clusterRuns(extents, clusterSize, clusterBase)))) === 0;
+};
+
 /**
  * What the partition is to look like: the image, with the containers released that its metadata lists, and all survivors claimed.
  * Throws `refused`, `corrupt`, `unsupported`: before anything is written.
@@ -68,7 +76,11 @@ export const planView = (context: JobContext, image: Image, survivors: readonly 
   const driver = driverOf(image, view);
   refuseCollisions(image, survivors);
   const editor = new PatchBuilder(view);
-  for (const { name } of image.control.containers) driver.release(editor, { name, time: context.now });
+  const listed = driver.open(editor, isNotStored(image)).containers();
+  for (const { name } of image.control.containers) {
+    const paths = listed.find((each) => each.name === name)?.paths ?? [];
+    driver.release(editor, { name, paths, time: context.now });
+  }
   const avoid = new SpanSet(survivors.flatMap((each) => runsOf(each, image)));
   for (const survivor of survivors) {
     const { kind } = survivor.control;

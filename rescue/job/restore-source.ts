@@ -51,7 +51,7 @@ export const findSource = async (
     const kept = request.to === undefined ? survivors(all, start, undefined, request) : [];
     return { chosen, kept, found: all, subject };
   }
-  const chosen = selectImage(located.images, image, located.newer);
+  const chosen = selectImage(located.images, image, located.newer, located.unusable);
   if (chosen.state === 'moved') {
     context.note(
       `Image ${chosen.image.id.slice(0, 8)} is not where it was made: ${chosen.reason}.`,

@@ -6,7 +6,7 @@ import { openTarget, type Target } from '../device/target.ts';
 import { Window } from '../device/window.ts';
 import { refused, usage } from '../errors.ts';
 import { probeFileSystem } from '../fs/probe.ts';
-import { describePartition, type Partition } from '../partition/model.ts';
+import { describePartition, isSoundEntry, type Partition, type Table } from '../partition/model.ts';
 import { type LiveTable, readTable, sectorSizeByTable } from '../partition/table.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 
@@ -57,6 +57,9 @@ export const openSubject = (path: string, write: boolean, sectorSize?: number): 
   }
 };
 
+const faultOf = (table: Table): string | undefined =>
+  table.problems.find((problem) => problem.severity === 'invalid')?.message;
+
 const probesAsFileSystem = (device: ReadableDevice): boolean => 'driver' in probeFileSystem(device);
 
 /** One partition of a subject, with its own handle where it has a node of its own. */
@@ -71,6 +74,8 @@ export interface OpenPartition {
   readonly entry: Partition | undefined;
   /** The disk around it with its valid table, read only. */
   readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  /** Why the table of the disk around it does not count, where that is so. */
+  readonly tableFault: string | undefined;
   readonly traffic: () => { readonly bytesRead: ByteLength; readonly bytesWritten: ByteLength };
   close(): void;
 }
@@ -132,18 +137,19 @@ const choosePartition = (
     }
     return openWhole(looking, write);
   }
-  if (!table.valid) {
+  if (!table.valid && (number === undefined || !isSoundEntry(table, number))) {
     throw refused(`the partition table of ${target.path} is damaged`, {
       code: 'table.invalid',
-      found: table.problems[0]?.message ?? 'no table',
+      found: faultOf(table) ?? 'no table',
       wayOut: 'Name the partition itself, or repair the table first.',
     });
   }
   const entry = chooseEntry(looking, table, number);
   const extent: Extent = { start: entry.start, length: entry.size };
   const node = target.nodes.find((each) => each.number === entry.number);
-  const disk = { device: looking.device, table };
-  const whole = { subject: looking, offset: entry.start, diskOffset: entry.start, entry, disk };
+  const disk = table.valid ? { device: looking.device, table } : undefined;
+  const tableFault = table.valid ? undefined : faultOf(table);
+  const whole = { subject: looking, offset: entry.start, diskOffset: entry.start, entry, disk, tableFault };
   if (write && target.kind === 'disk' && node !== undefined) {
     const own = openTarget(node.path, { write });
     const device = new CountingDevice(own.device);
@@ -164,7 +170,7 @@ const choosePartition = (
   return {
     ...whole,
     subject,
-    disk: { device: subject.device, table },
+    disk: disk === undefined ? undefined : { device: subject.device, table },
     device,
     traffic,
     close: () => subject.close(),
@@ -192,7 +198,11 @@ const openWhole = (looking: Subject, write: boolean): OpenPartition => {
     device: subject.device,
     offset: 0,
     diskOffset: own?.offset ?? 0,
-    entry: table?.valid === true ? table.partitions.find((each) => each.start === own?.offset) : undefined,
+    entry: table?.partitions.find((each) => each.start === own?.offset && isSoundEntry(table, each.number)),
+    tableFault:
+      own === undefined || table === undefined || table.valid
+        ? undefined
+        : (faultOf(table) ?? 'it cannot be recognised'),
     disk: reader !== undefined && table?.valid === true ? { device: reader, table } : undefined,
     traffic: () => (reader === undefined ? subject.device.traffic : sum(subject.device, reader)),
     close: () => {

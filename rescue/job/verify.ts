@@ -11,7 +11,7 @@ import { forEachSlot } from './read-back.ts';
 import type { VerifyRequest, VerifyResult } from './results.ts';
 import { statsOf, summarise } from './summary.ts';
 import { extentsOf, verifyFrames } from './verify-image.ts';
-import { clusterRuns } from './volume.ts';
+import { clusterRuns, openWith } from './volume.ts';
 
 /** Problems that a report lists; more are only counted. */
 const LIMIT = 100;
@@ -147,7 +147,7 @@ const verifyClaim = (image: Image, report: Report): void => {
       );
       return;
     }
-    const fileSystem = probed.driver.open(image.device);
+    const fileSystem = openWith(probed.driver, image.device);
     const { clusterSize, clusterBase } = fileSystem.geometry;
     const own = JSON.stringify(clusterRuns(image.extents, clusterSize, clusterBase));
     const listed = fileSystem.containers().some(({ runs }) => {

@@ -1,10 +1,11 @@
-import { SpanSet, toExtents } from '../bytes/runs.ts';
+import { SpanSet } from '../bytes/runs.ts';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { FileSystem, FileSystemDriver, Problem } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
-import { openFromExtents } from '../image/reader.ts';
+import { containerTest } from '../locate/container-test.ts';
+import { openContainers } from '../locate/filesystem.ts';
 import { joinedInOrder } from '../locate/found.ts';
 import type { Partition } from '../partition/model.ts';
 import type { LiveTable } from '../partition/table.ts';
@@ -18,6 +19,8 @@ export interface PartitionAccess {
   readonly entry: Partition | undefined;
   /** The disk around it with its valid table, for reading. */
   readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  /** Why the table of the disk around it does not count, where that is so: the image has no copy of it then. */
+  readonly tableFault?: string | undefined;
   /** For people. */
   readonly identity: { readonly model?: string; readonly serial?: string; readonly mapped: boolean };
 }
@@ -43,6 +46,10 @@ export const asRefusal = (error: unknown): HoldfastError | unknown => {
   });
 };
 
+/** Opens a volume so that it lists containers only, not files that are merely called so. */
+export const openWith = (driver: FileSystemDriver, device: ReadableDevice): FileSystem =>
+  driver.open(device, containerTest(device));
+
 /** Recognises the file system. Throws `refused` (`unknown-filesystem`, `source-damaged`), `unsupported`, `io`. */
 export const openVolume = (device: ReadableDevice): OpenVolume => {
   const probed = probeFileSystem(device);
@@ -54,7 +61,7 @@ export const openVolume = (device: ReadableDevice): OpenVolume => {
     });
   }
   try {
-    return { driver: probed.driver, fileSystem: probed.driver.open(device) };
+    return { driver: probed.driver, fileSystem: openWith(probed.driver, device) };
   } catch (error) {
     throw asRefusal(error);
   }
@@ -84,17 +91,21 @@ export const refuseInconsistent = (fileSystem: FileSystem): void => {
 /** A container that the file system lists: the image if its slots can be read. */
 export interface ListedContainer {
   readonly name: string;
+  readonly paths: readonly string[];
   readonly runs: readonly Run[];
   readonly image: Image | undefined;
+  /** Why there is none, for people. */
+  readonly reason: string;
 }
 
-export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] => {
-  const { clusterSize, clusterBase } = fileSystem.geometry;
-  return fileSystem.containers().map(({ name, runs }) => {
-    const image = openFromExtents(device, [...toExtents(runs, clusterSize, clusterBase)]);
-    return { name, runs, image };
-  });
-};
+export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] =>
+  openContainers(device, fileSystem).map(({ container: { name, paths, runs }, image, reason }) => ({
+    name,
+    paths,
+    runs,
+    image,
+    reason,
+  }));
 
 /** Throws `refused` (`container.read-only`) for a container into which only a newer version may write. */
 export const refuseReadOnly = (image: Pick<Image, 'id' | 'unknownRoCompat'>): void => {

@@ -6,7 +6,7 @@ import { openFromSlot } from '../image/reader.ts';
 import { formatImageId, type SlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
-import { listThroughFileSystem } from './filesystem.ts';
+import { listThroughFileSystem, type UnusableContainer } from './filesystem.ts';
 import {
   type FileSystemAt,
   type Found,
@@ -55,6 +55,8 @@ export interface Located {
   readonly bytesCovered: ByteLength;
   /** Why a slot that was met cannot be read: its container was made by a newer version. */
   readonly newer: HoldfastError | undefined;
+  /** Containers that a file system lists and that are no image where they are. */
+  readonly unusable: readonly UnusableContainer[];
 }
 
 export interface LocateProgress {
@@ -104,7 +106,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const fileSystems = new Map<ByteOffset, FileSystemAt>();
   const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
   yield { covered: 0, total: whole.length, note: 'asking the file system' };
-  lookThroughFileSystems(around, whole, collection, fileSystems, steps);
+  const unusable = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
     wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
@@ -161,6 +163,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     bytesRead,
     bytesCovered: Math.max(bytesCovered, bytesRead),
     newer,
+    unusable,
   };
 }
 
@@ -175,7 +178,7 @@ const lookThroughFileSystems = (
   collection: Collection,
   fileSystems: Map<ByteOffset, FileSystemAt>,
   steps: Step[],
-): void => {
+): UnusableContainer[] => {
   const { table } = around;
   const device = new CountingReader(around.device);
   const end = whole.start + whole.length;
@@ -185,11 +188,13 @@ const lookThroughFileSystems = (
       : [{ start: 0, length: device.size }];
   const regions = partitions.filter((each) => each.start >= whole.start && each.start + each.length <= end);
   const notes: string[] = [];
+  const unusable: UnusableContainer[] = [];
   for (const region of regions.length > 0 ? regions : [whole]) {
     const listed = listThroughFileSystem(device, region);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
     notes.push(...listed.notes);
+    unusable.push(...listed.unusable);
   }
   const note = notes.slice(0, 4).join('; ');
   steps.push({
@@ -198,6 +203,7 @@ const lookThroughFileSystems = (
     bytesRead: device.traffic.bytesRead,
     ...(note === '' ? {} : { note }),
   });
+  return unusable;
 };
 
 function* runScan(

@@ -64,7 +64,8 @@ export const addToGpt = (
   if (reason !== null)
     throw refused(`the partition cannot be added to the table: ${reason}`, { code: 'table.outside-usable' });
   const count = content.entries.length / content.entrySize;
-  const used = new Set(live.partitions.map((partition) => partition.number));
+  const unusable = live.gpt?.best?.unusable ?? [];
+  const used = new Set([...live.partitions, ...unusable].map((partition) => partition.number));
   let number = candidate.number ?? 1;
   if (number < 1 || number > count || used.has(number)) {
     number = 1;

@@ -45,7 +45,7 @@ export const readChain = (
   const visited = new Set<Lba>();
   const end = extended.start + extended.sectors;
   const stop = (code: string, message: string, lba: Lba): ChainReading => {
-    problems.push({ code, severity: 'invalid', message, offset: lba * device.sectorSize });
+    problems.push({ code, severity: 'invalid', message, offset: lba * device.sectorSize, entries: [] });
     return { logicals, ebrs, problems };
   };
   let lba = extended.start;

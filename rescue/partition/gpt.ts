@@ -57,6 +57,8 @@ export interface GptCopy {
   readonly lastUsable: Lba;
   readonly diskGuid: string;
   readonly partitions: readonly Partition[];
+  /** Entries that lie outside the disk, which nobody can use; not among `partitions`. */
+  readonly unusable: readonly { readonly number: number; readonly message: string }[];
 }
 
 export type GptCopyReading =
@@ -113,24 +115,26 @@ const decodeEntries = (
   entrySize: number,
   sectorSize: number,
   last: Lba,
-): Partition[] => {
+  lenient: boolean,
+): Pick<GptCopy, 'partitions' | 'unusable'> => {
   const partitions: Partition[] = [];
+  const unusable: { number: number; message: string }[] = [];
   for (let at = 0; at < entries.length; at += entrySize) {
     const type = guidText(GPT_ENTRY.get(entries, 'PartitionTypeGUID', at));
     if (type === NIL_GUID) continue;
     const number = at / entrySize + 1;
     const first = GPT_ENTRY.get(entries, 'StartingLBA', at);
     const end = GPT_ENTRY.get(entries, 'EndingLBA', at);
-    demand(
-      end >= first,
-      'gpt.entry-range',
-      `partition ${number} ends at sector ${end}, before its start ${first}`,
-    );
-    demand(
-      end <= last,
-      'gpt.entry-range',
-      `partition ${number} ends at sector ${end}, beyond the disk's last sector ${last}`,
-    );
+    const message =
+      end < first
+        ? `partition ${number} ends at sector ${end}, before its start ${first}`
+        : `partition ${number} ends at sector ${end}, beyond the disk's last sector ${last}`;
+    const fits = end >= first && end <= last;
+    demand(fits || lenient, 'gpt.entry-range', message);
+    if (!fits) {
+      unusable.push({ number, message });
+      continue;
+    }
     const attributes = GPT_ENTRY.get(entries, 'Attributes', at);
     partitions.push({
       number,
@@ -144,10 +148,10 @@ const decodeEntries = (
       logical: false,
     });
   }
-  return partitions;
+  return { partitions, unusable };
 };
 
-const readCopy = (device: ReadableDevice, lba: Lba, which: CopyName): GptCopy => {
+const readCopy = (device: ReadableDevice, lba: Lba, which: CopyName, lenient: boolean): GptCopy => {
   const { sectorSize } = device;
   const last = lastLba(device);
   demand(
@@ -220,7 +224,7 @@ const readCopy = (device: ReadableDevice, lba: Lba, which: CopyName): GptCopy =>
     firstUsable,
     lastUsable,
     diskGuid: guidText(field.DiskGUID),
-    partitions: decodeEntries(entries, entrySize, sectorSize, last),
+    ...decodeEntries(entries, entrySize, sectorSize, last, lenient),
   };
 };
 
@@ -229,10 +233,18 @@ const isSigned = (device: ReadableDevice, lba: Lba): boolean =>
   lba <= lastLba(device) &&
   startsWith(device.read(lba * device.sectorSize, GPT_SIGNATURE.length), GPT_SIGNATURE);
 
-/** Reads and checks one copy by itself. Damage becomes its problem; only `io` is thrown. */
-export const readGptCopy = (device: ReadableDevice, lba: Lba, which: CopyName): GptCopyReading => {
+/**
+ * Reads and checks one copy by itself. Damage becomes its problem; only `io` is thrown. `lenient`: as Linux does, an entry
+ * that lies outside the disk is passed over and the others count.
+ */
+export const readGptCopy = (
+  device: ReadableDevice,
+  lba: Lba,
+  which: CopyName,
+  lenient = false,
+): GptCopyReading => {
   try {
-    return { copy: readCopy(device, lba, which), problem: null };
+    return { copy: readCopy(device, lba, which, lenient), problem: null };
   } catch (error) {
     // A 64-bit field above 2^53 - 1 is reported by the field table itself.
     const tooLarge = isHoldfastError(error, 'corrupt');
@@ -257,16 +269,26 @@ export interface GptReading {
   readonly backupLba: Lba;
 }
 
-/** Reads both copies: the backup where the primary says, or else in the last sector. */
+/**
+ * Reads both copies: the backup where the primary says, or else in the last sector. A copy with an entry outside the disk
+ * counts only if there is none without.
+ */
 export const readGpt = (device: ReadableDevice): GptReading => {
+  const strict = readBoth(device, false);
+  if (strict.best !== null) return strict;
+  const isFaulty = ({ problem }: GptCopyReading): boolean => problem?.code === 'gpt.entry-range';
+  return isFaulty(strict.primary) || isFaulty(strict.backup) ? readBoth(device, true) : strict;
+};
+
+const readBoth = (device: ReadableDevice, lenient: boolean): GptReading => {
   const end = lastLba(device);
-  const primary = readGptCopy(device, PRIMARY_LBA, 'primary');
+  const primary = readGptCopy(device, PRIMARY_LBA, 'primary', lenient);
   const named = primary.copy?.alternateLba ?? end;
   const believable = named > PRIMARY_LBA && named <= end ? named : end;
   let backupLba = believable;
-  let backup = readGptCopy(device, backupLba, 'backup');
+  let backup = readGptCopy(device, backupLba, 'backup', lenient);
   if (backup.copy === null && backupLba !== end) {
-    const atEnd = readGptCopy(device, end, 'backup');
+    const atEnd = readGptCopy(device, end, 'backup', lenient);
     if (atEnd.copy !== null) {
       backup = atEnd;
       backupLba = end;

@@ -1,5 +1,5 @@
 import type { ReadableDevice } from '../device/device.ts';
-import type { ByteOffset, Lba } from '../units.ts';
+import { type ByteOffset, type Lba, roundDown } from '../units.ts';
 import {
   type Ebr,
   isExtendedType,
@@ -62,12 +62,27 @@ const roleOf = (records: readonly MbrRecord[]): MbrReading['role'] => {
     : 'protective';
 };
 
-const invalid = (code: string, message: string, offset: ByteOffset): TableProblem => ({
+const invalid = (
+  code: string,
+  message: string,
+  offset: ByteOffset,
+  entries?: readonly number[],
+): TableProblem => ({
   code,
   severity: 'invalid',
   message,
   offset,
+  ...(entries === undefined ? {} : { entries }),
 });
+
+/** As Linux does: what reaches beyond the end of the disk is cut there for use. The record stays as it is. */
+const cutAtEnd = <S extends { readonly start: number; readonly size: number }>(
+  span: S,
+  device: ReadableDevice,
+): S => {
+  const end = roundDown(device.size, device.sectorSize);
+  return span.start < end && span.start + span.size > end ? { ...span, size: end - span.start } : span;
+};
 
 /** Problems of where the partitions lie: beyond the disk, at sector 0, over one another or over an EBR. */
 const placement = (
@@ -78,12 +93,21 @@ const placement = (
 ): TableProblem[] => {
   const problems: TableProblem[] = [];
   const at = MBR.offsetOf('PartitionRecord');
+  // What is said of an extended partition is said of all in it.
+  const concerned = (...all: readonly { readonly number: number }[]): number[] => [
+    ...all.map((each) => each.number),
+    ...(all.some((each) => extended.some((other) => other.number === each.number))
+      ? partitions.flatMap((each) => (each.logical ? [each.number] : []))
+      : []),
+  ];
   for (const each of [...partitions, ...extended]) {
-    if (each.start === 0)
-      problems.push(invalid('mbr.start-zero', `partition ${each.number} starts at sector 0`, at));
+    if (each.start === 0) {
+      const message = `partition ${each.number} starts at sector 0`;
+      problems.push(invalid('mbr.start-zero', message, at, concerned(each)));
+    }
     if (each.start + each.size > device.size) {
-      const message = `${describePartition(each)} reaches beyond the disk of ${device.size} bytes`;
-      problems.push(invalid('mbr.beyond-disk', message, at));
+      const message = `${describePartition(each)} begins beyond the disk of ${device.size} bytes`;
+      problems.push(invalid('mbr.start-beyond', message, at, concerned(each)));
     }
   }
   const primary = partitions.filter((partition) => !partition.logical);
@@ -93,7 +117,7 @@ const placement = (
     const message = `${describePartition(a)} and ${describePartition(b)} overlap`;
     if (seen.has(message)) continue;
     seen.add(message);
-    problems.push(invalid('mbr.overlap', message, at));
+    problems.push(invalid('mbr.overlap', message, at, concerned(a, b)));
   }
   const links = ebrs.map((ebr) => ({
     number: 0,
@@ -104,7 +128,7 @@ const placement = (
     if ((a.number === 0) === (b.number === 0)) continue;
     const [link, partition] = a.number === 0 ? [a, b] : [b, a];
     const message = `an extended boot record lies inside ${describePartition(partition)}`;
-    problems.push(invalid('mbr.ebr-overlap', message, link.start));
+    problems.push(invalid('mbr.ebr-overlap', message, link.start, [partition.number]));
   }
   return problems;
 };
@@ -133,12 +157,24 @@ export const readMbr = (device: ReadableDevice): MbrReading => {
     }
     return { ...reading, partitions, places, extended, ebrs, problems };
   }
+  const cut = (span: { readonly number: number; readonly start: number; readonly size: number }) => {
+    const now = cutAtEnd(span, device);
+    if (now !== span) {
+      const message = `${describePartition(span)} reaches beyond the disk of ${device.size} bytes and is cut there`;
+      problems.push({
+        code: 'mbr.beyond-disk',
+        severity: 'note',
+        message,
+        offset: MBR.offsetOf('PartitionRecord'),
+      });
+    }
+    return now;
+  };
   const add = (record: MbrRecord, number: number, start: Lba, ebr: Lba | null): void => {
     places.set(number, { ebr, index: record.index, raw: record.raw });
+    const place = cut({ number, start: start * device.sectorSize, size: record.sectors * device.sectorSize });
     partitions.push({
-      number,
-      start: start * device.sectorSize,
-      size: record.sectors * device.sectorSize,
+      ...place,
       type: typeText(record.type),
       uuid: mbrUuid(diskSignature, number),
       name: '',
@@ -153,12 +189,13 @@ export const readMbr = (device: ReadableDevice): MbrReading => {
       add(record, record.index + 1, record.start, null);
       continue;
     }
-    extended.push({
-      number: record.index + 1,
+    const number = record.index + 1;
+    const place = {
+      number,
       start: record.start * device.sectorSize,
       size: record.sectors * device.sectorSize,
-      type: typeText(record.type),
-    });
+    };
+    extended.push({ ...cut(place), type: typeText(record.type) });
   }
   let next = MBR_RECORDS + 1;
   for (const record of records) {

@@ -1,10 +1,13 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
 import { MBR } from './boot-record.ts';
 import { isGuid } from './guid.ts';
-import type { Partition } from './model.ts';
+import { isSoundEntry, type Partition } from './model.ts';
 import { normaliseType } from './partition-type.ts';
 import { readSaved, type SavedTable } from './saved.ts';
 import type { LiveTable } from './table.ts';
+
+/** Source of entries of the table that is on the disk and is not valid. */
+export const DAMAGED_TABLE = 'the damaged table';
 
 /** What one image knows of its partition and disk: from its slots, and from its control stream if that is whole. */
 export interface KnownPartition {
@@ -108,8 +111,9 @@ export const candidateOf = (
   all: readonly KnownPartition[],
   tables: SavedTables,
   sectorSize: number,
-  wanted = false,
+  options: { readonly wanted?: boolean; readonly live?: LiveTable | undefined } = {},
 ): Candidate => {
+  const { wanted = false, live } = options;
   for (const each of [known, ...all]) {
     const table = tables.of(each);
     const partition = table?.partitions.find((other) => same(other, known));
@@ -118,6 +122,12 @@ export const candidateOf = (
   }
   const mbr = parseMbrUuid(known.uuid);
   const uuid = known.uuid?.toLowerCase() ?? null;
+  const partition = live?.partitions.find((other) => same(other, known));
+  if (live !== undefined && partition !== undefined) {
+    const found = fromTable(live, partition, sectorSize, known.source);
+    const own = uuid !== null && live.scheme === 'gpt' && isGuid(uuid) ? uuid : found.uuid;
+    return { ...found, type: normaliseType(known.type) ?? found.type, uuid: own, wanted };
+  }
   return {
     start: known.start,
     size: known.size,
@@ -177,14 +187,15 @@ export const droppedOf = (
 
 /**
  * Merges what all images say. An image that was found proves its own partition, so those come first (the wanted one
- * before all), then the entries of saved tables in the order of the images. Whatever overlaps an entry accepted
- * before it is dropped and named; the same place said twice counts once.
+ * before all), then the entries of saved tables in the order of the images, last the sound ones of the damaged table on the disk.
+ * Whatever overlaps an entry accepted before it is dropped and named; the same place said twice counts once.
  */
 export const mergeKnown = (
   wanted: KnownPartition,
   others: readonly KnownPartition[],
   tables: SavedTables,
   bounds: Bounds,
+  live?: LiveTable,
 ): Merged => {
   const all = [wanted, ...others];
   const { sectorSize } = bounds;
@@ -204,11 +215,14 @@ export const mergeKnown = (
     const overlap = `it overlaps bytes ${rival?.start} to ${(rival?.start ?? 0) + (rival?.size ?? 0) - 1}, which ${rival?.source} names`;
     dropped.push(droppedOf(candidate, reason ?? overlap));
   };
-  for (const known of all) offer(candidateOf(known, all, tables, sectorSize, known === wanted));
+  for (const known of all)
+    offer(candidateOf(known, all, tables, sectorSize, { wanted: known === wanted, live }));
   for (const known of all) {
     const table = tables.of(known);
     for (const partition of table?.partitions ?? [])
       offer(fromTable(table!, partition, sectorSize, known.source));
   }
+  for (const partition of live?.partitions ?? [])
+    if (isSoundEntry(live!, partition.number)) offer(fromTable(live!, partition, sectorSize, DAMAGED_TABLE));
   return { accepted, dropped };
 };

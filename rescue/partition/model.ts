@@ -44,6 +44,11 @@ export interface TableProblem {
   readonly message: string;
   /** Byte position on the disk of the structure concerned. */
   readonly offset: ByteOffset;
+  /**
+   * Of an `invalid` one: numbers of the entries that are wrong, where the others can be told from them; none where an entry
+   * is missing. Left out where the table as a whole is not to be trusted.
+   */
+  readonly entries?: readonly number[];
 }
 
 export type Scheme = 'mbr' | 'gpt' | 'none';
@@ -63,6 +68,14 @@ export interface Table {
   readonly extended: readonly ExtendedPartition[];
   readonly problems: readonly TableProblem[];
 }
+
+/** Whether one entry can be trusted: the table is valid, or what is wrong with it concerns other entries. */
+export const isSoundEntry = (table: Table, number: number): boolean =>
+  table.scheme !== 'none' &&
+  table.partitions.some((partition) => partition.number === number) &&
+  table.problems.every(
+    ({ severity, entries }) => severity !== 'invalid' || (entries !== undefined && !entries.includes(number)),
+  );
 
 /** A change of whole sectors, with what must be there before. Same shape as a patch's write. */
 export interface TableWrite {

@@ -7,6 +7,7 @@ import { isGuid } from './guid.ts';
 import {
   type Candidate,
   candidateOf,
+  DAMAGED_TABLE,
   type DroppedEntry,
   droppedOf,
   type KnownPartition,
@@ -15,7 +16,7 @@ import {
   unfit,
 } from './merge.ts';
 import type { Scheme, TableWrite } from './model.ts';
-import { describePartition } from './model.ts';
+import { describePartition, isSoundEntry } from './model.ts';
 import { normaliseType } from './partition-type.ts';
 import { baseContent, type Rebuilt, rebuildGpt } from './rebuild-gpt.ts';
 import { MBR_REACH, rebuildMbr } from './rebuild-mbr.ts';
@@ -106,6 +107,10 @@ const baseOf = (known: readonly KnownPartition[], tables: SavedTables): LiveTabl
   return null;
 };
 
+/** A damaged table some of whose entries can still be trusted: it gives what no saved table says. */
+const partlyReadable = (live: LiveTable): LiveTable | undefined =>
+  live.partitions.some((partition) => isSoundEntry(live, partition.number)) ? live : undefined;
+
 const schemeFor = (
   wanted: KnownPartition,
   base: LiveTable | null,
@@ -123,9 +128,11 @@ const rebuild = (
   wanted: KnownPartition,
   others: readonly KnownPartition[],
   tables: SavedTables,
+  before: LiveTable,
 ): Rebuilt & { readonly scheme: Scheme } => {
   const { sectorSize } = device;
-  const base = baseOf([wanted, ...others], tables);
+  const live = partlyReadable(before);
+  const base = baseOf([wanted, ...others], tables) ?? live ?? null;
   const scheme = schemeFor(wanted, base, sectorSize);
   const content = scheme === 'gpt' ? baseContent(device, base, wanted.uuid ?? `${wanted.start}`) : null;
   const bounds =
@@ -144,7 +151,7 @@ const rebuild = (
       },
     );
   }
-  const merged = mergeKnown(wanted, others, tables, bounds);
+  const merged = mergeKnown(wanted, others, tables, bounds, live);
   const built =
     content === null
       ? rebuildMbr(device, base, merged.accepted)
@@ -174,8 +181,8 @@ export const planTable = (options: TablePlanOptions): TablePlan => {
   ): TablePlan => {
     const writes = toWrites(device, phases);
     const after = writes.length === 0 ? before : readTable(preview(device, writes));
-    if (action !== 'none') checkResult(after, wanted);
-    const candidate = candidateOf(wanted, others, tables, sectorSize, true);
+    if (action !== 'none') checkResult(after, wanted, action);
+    const candidate = candidateOf(wanted, others, tables, sectorSize, { wanted: true });
     const notes = action === 'none' ? [] : noteUuid(candidate, after);
     return { action, reason, before, after, patch: { sectorSize, phases: writes }, dropped, notes };
   };
@@ -188,18 +195,31 @@ export const planTable = (options: TablePlanOptions): TablePlan => {
       const reason = `the table is valid and lists the partition as number ${present.number}`;
       return withRepairs(finish('kept', reason, repairPhases(device, before)));
     }
-    const candidate = candidateOf(wanted, others, tables, sectorSize, true);
+    const candidate = candidateOf(wanted, others, tables, sectorSize, { wanted: true });
     refuseOverlap(before, candidate);
     const reason = `the table is valid, ${placeOf(wanted)} are free in it: one entry is added`;
     if (before.scheme === 'mbr') return finish('added', reason, addToMbr(device, before, candidate));
     const { content, bootSector } = liveGpt(device, before);
     return finish('added', reason, addToGpt(before, content, candidate, bootSector));
   }
-  const built = rebuild(device, wanted, others, tables);
+  const present = before.partitions.find((partition) => matches(partition, wanted));
+  const faults = before.problems.filter((problem) => problem.severity === 'invalid');
+  // What is missing can come back if somebody knows of it.
+  const isMissing = faults.some((fault) => fault.entries?.length === 0);
+  const isKnown = baseOf([wanted, ...others], tables) !== null;
+  if (present !== undefined && isSoundEntry(before, present.number) && !(isMissing && isKnown)) {
+    const reason = `the table lists the partition as number ${present.number}, and what is wrong with it concerns other entries`;
+    const notes = faults.map(({ message }) => `left as it is: ${message}`);
+    const plan = finish('kept', reason, []);
+    return { ...plan, notes: [...plan.notes, ...notes] };
+  }
+  const built = rebuild(device, wanted, others, tables, before);
   const plan = finish('rebuilt', rebuildReason(before, built.scheme), built.phases, built.dropped);
   const lost = before.partitions
-    .filter((old) => !plan.after.partitions.some((now) => matches(now, old)))
-    .map((old) => droppedOf({ ...old, source: 'the damaged table' }, 'only the damaged table names it'));
+    .filter((old) => ![...plan.after.partitions, ...built.dropped].some((now) => matches(now, old)))
+    .map((old) =>
+      droppedOf({ ...old, source: DAMAGED_TABLE }, 'only the damaged table names it, and it is wrong there'),
+    );
   return { ...plan, dropped: [...built.dropped, ...lost] };
 };
 
@@ -213,9 +233,10 @@ const rebuildReason = (before: LiveTable, scheme: Scheme): string => {
 };
 
 /** The planned bytes, read by our own reader, must be a valid table that lists the partition. */
-const checkResult = (after: LiveTable, wanted: KnownPartition): void => {
+const checkResult = (after: LiveTable, wanted: KnownPartition, action: TablePlan['action']): void => {
   const present = after.partitions.find((partition) => matches(partition, wanted));
-  if (after.valid && present !== undefined) return;
+  const isSound = after.valid || (action === 'kept' && isSoundEntry(after, present?.number ?? 0));
+  if (isSound && present !== undefined) return;
   const fault = after.problems.find((problem) => problem.severity === 'invalid')?.message;
   const listed = after.partitions.map(describePartition).join(', ') || 'nothing';
   throw refused('no valid table with the partition could be built', {

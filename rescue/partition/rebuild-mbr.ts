@@ -34,6 +34,19 @@ const spanOf = (candidate: Candidate, sectorSize: number): SectorSpan => ({
   sectors: candidate.size / sectorSize,
 });
 
+/** Sectors to write: an entry that was cut at the end of this disk for use keeps what its record says. */
+const recordedSectors = (
+  span: SectorSpan,
+  record: Uint8Array | null,
+  device: ReadableDevice,
+  base: LiveTable | null,
+): Lba => {
+  if (base?.diskSize !== device.size) return span.sectors;
+  const said = record === null ? 0 : MBR_RECORD.get(record, 'SizeInLBA');
+  const isLast = span.start + span.sectors === Math.floor(device.size / device.sectorSize);
+  return isLast ? Math.max(said, span.sectors) : span.sectors;
+};
+
 const meets = (a: SectorSpan, b: SectorSpan): boolean =>
   a.start < b.start + b.sectors && b.start < a.start + a.sectors;
 
@@ -157,7 +170,9 @@ export const rebuildMbr = (
         dropped.push(droppedOf(lost, 'all four entries of the MBR are taken'));
       continue;
     }
-    const { start, sectors } = isContainer ? each : spanOf(each, sectorSize);
+    const span = isContainer ? each : spanOf(each, sectorSize);
+    const { start } = span;
+    const sectors = recordedSectors(span, each.record, device, base);
     const type = isContainer ? each.type : mbrType(each.type);
     const bootable = !isContainer && each.bootable;
     const content = { bootable, type, start, sectors, absolute: start, raw: each.record };

@@ -34,6 +34,10 @@ const findings = (
   const put = (severity: TableProblem['severity'], code: string, message: string, offset = at): void => {
     problems.push({ code, severity, message, offset });
   };
+  const putWrong = (code: string, message: string, ...wrong: readonly Partition[]): void => {
+    const entries = wrong.map((partition) => partition.number);
+    problems.push({ code, severity: 'invalid', message, offset: at, entries });
+  };
   if (gpt.primary.problem !== null) problems.push(gpt.primary.problem);
   if (gpt.backup.problem !== null) problems.push(gpt.backup.problem);
   if (mbr.role === 'legacy') put('repairable', 'gpt.no-protective-mbr', 'the protective MBR is missing', 0);
@@ -57,8 +61,9 @@ const findings = (
     if (first < best.firstUsable || last > best.lastUsable)
       put('note', 'gpt.entry-unusable', `${describePartition(partition)} lies outside the usable sectors`);
   }
+  for (const { message } of best.unusable) put('note', 'gpt.entry-range', `${message}: it is left alone`, at);
   for (const [a, b] of overlaps(best.partitions))
-    put('invalid', 'gpt.overlap', `${describePartition(a)} and ${describePartition(b)} overlap`);
+    putWrong('gpt.overlap', `${describePartition(a)} and ${describePartition(b)} overlap`, a, b);
   const seen = new Map<string, Partition>();
   for (const partition of best.partitions) {
     const other = seen.get(partition.uuid);
@@ -72,7 +77,7 @@ const findings = (
   }));
   for (const partition of best.partitions) {
     if (own.some((span) => span.start >= partition.start && span.start < partition.start + partition.size))
-      put('invalid', 'gpt.entry-on-table', `${describePartition(partition)} covers the table itself`);
+      putWrong('gpt.entry-on-table', `${describePartition(partition)} covers the table itself`, partition);
   }
   return problems;
 };

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import type { KnownPartition } from '../../rescue/partition/merge.ts';
 import type { TablePlan } from '../../rescue/partition/plan.ts';
@@ -6,8 +6,11 @@ import { saveTable } from '../../rescue/partition/saved.ts';
 import { type LiveTable, readTable } from '../../rescue/partition/table.ts';
 import { MIB } from '../../rescue/units.ts';
 import type { Cleanup } from '../support/cleanup.ts';
-import { type DiskOptions, makeDisk, type PartitionPlace } from '../support/disk.ts';
+import { type DiskOptions, makeDisk, type PartitionPlace, partitionsOf } from '../support/disk.ts';
+import { partitionTableSound, type Verdict } from '../support/judges.ts';
+import { attachLoop } from '../support/loop.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { makeFile } from '../support/volume.ts';
 
 /** Reads a disk file into memory. Only for small or mostly empty disks: zeros are not kept. */
 export const load = (path: string, size: number, sectorSize: number): MemoryDevice => {
@@ -48,6 +51,30 @@ export const applyToFile = (path: string, plan: TablePlan): void => {
   } finally {
     closeSync(handle);
   }
+};
+
+/** What sfdisk and sgdisk say of a disk in memory: whether its table is sound, and what is in it. */
+export const judged = (
+  cleanup: Cleanup,
+  device: MemoryDevice,
+): { readonly verdict: Verdict; readonly places: readonly PartitionPlace[] } => {
+  const path = makeFile(`${temporaryFolder(cleanup)}/judged`, device.size);
+  const handle = openSync(path, 'r+');
+  try {
+    const empty = new MemoryDevice(device.size, device.sectorSize);
+    for (const { start, length } of device.differences(empty))
+      writeSync(handle, device.read(start, length), 0, length, start);
+  } finally {
+    closeSync(handle);
+  }
+  // sfdisk takes a file for a disk of 512-byte sectors.
+  const loop =
+    device.sectorSize === 512 ? undefined : attachLoop(cleanup, path, { sectorSize: device.sectorSize });
+  const target = loop?.device ?? path;
+  const result = { verdict: partitionTableSound(target), places: partitionsOf(target) };
+  loop?.detach();
+  rmSync(path);
+  return result;
 };
 
 /** Number, start, size, type and PARTUUID of every entry, as sfdisk gives them (extended partitions included). */

@@ -1,4 +1,4 @@
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
@@ -13,7 +13,8 @@ import { compareTables, parseSavedTable, saveTable } from '../../rescue/partitio
 import { readTable } from '../../rescue/partition/table.ts';
 import { gptPhases } from '../../rescue/partition/writes.ts';
 import { KIB, MIB } from '../../rescue/units.ts';
-import { apply, DISKS, knownOf, noise, testDisk } from './compare.ts';
+import type { PartitionPlace } from '../support/disk.ts';
+import { apply, asSfdisk, DISKS, judged, knownOf, noise, testDisk } from './compare.ts';
 
 const LINUX = '0fc63daf-8483-4772-8e79-3d69d8477de4';
 const GPT_DISK = DISKS[0]!;
@@ -42,6 +43,32 @@ function* cuts(device: MemoryDevice, plan: TablePlan): Generator<MemoryDevice> {
   }
 }
 
+/** sfdisk and sgdisk have no complaint and read what is expected. */
+const judgedSound = (t: ExecutionContext, device: MemoryDevice, places: readonly PartitionPlace[]): void => {
+  const said = judged(t, device);
+  t.true(said.verdict.clean, said.verdict.output);
+  t.deepEqual(said.places, [...places]);
+};
+
+test('sfdisk and sgdisk, who judge here, can say no', (t) => {
+  for (const options of [GPT_DISK, MBR_DISK, LOGICAL_DISK]) {
+    const disk = testDisk(t, options);
+    const [first, second] = disk.table.partitions;
+    judgedSound(t, disk.device, disk.places);
+    const wrong = disk.device.snapshot();
+    // A plan that lost one bit: the second partition starts inside the first, or the entries' checksum is wrong.
+    const place = options.table === 'gpt' ? 1024 + 128 + 33 : 462 + 8;
+    const start = first!.start / 512 + 8;
+    wrong.write(place, Uint8Array.of(start & 0xff, start >>> 8));
+    const said = judged(t, wrong);
+    t.false(said.verdict.clean, options.title);
+    t.true(
+      options.table === 'gpt' || said.places.every(({ start: at }) => at !== second!.start),
+      said.verdict.output,
+    );
+  }
+});
+
 for (const [what, place] of [
   ['primary header', 512],
   ['primary entries', 1024],
@@ -61,6 +88,7 @@ for (const [what, place] of [
     for (const cut of cuts(device, plan)) t.deepEqual(readTable(cut).partitions, disk.table.partitions);
     apply(device, plan);
     t.deepEqual([...device.differences(disk.device)], []);
+    judgedSound(t, device, disk.places);
   });
 }
 
@@ -79,9 +107,13 @@ for (const options of DISKS) {
     for (const cut of cuts(device, plan)) {
       const table = readTable(cut);
       t.true(table.valid);
+      const { places } = judged(t, cut);
       for (const each of before)
-        t.true(table.partitions.some((other) => other.start === each.start && other.size === each.size));
+        for (const seen of [table.partitions, places])
+          t.true(seen.some((other) => other.start === each.start && other.size === each.size));
     }
+    apply(device, plan);
+    judgedSound(t, device, asSfdisk(plan.after));
   });
 }
 
@@ -99,6 +131,7 @@ for (const place of [512, 1024, GPT_DISK.size - 512, GPT_DISK.size - 33 * 512]) 
     }
     apply(device, plan);
     t.deepEqual(readTable(device).problems, []);
+    judgedSound(t, device, asSfdisk(plan.after));
   });
 }
 
@@ -112,7 +145,18 @@ test('a logical partition added to a chain: the new EBR is there before the link
   t.deepEqual(before, disk.table.partitions.slice(0, -1));
   const plan = planTable({ device, wanted: knownOf(disk, disk.table.partitions.at(-1)!.number, true) });
   t.is(plan.action, 'added');
-  const seen = [...cuts(device, plan)].map((cut) => readTable(cut));
+  const all = [...cuts(device, plan)];
+  for (const cut of all.slice(0, -1)) {
+    const places = judged(t, cut).places.filter(({ number }) =>
+      before.some((each) => each.number === number),
+    );
+    t.deepEqual(
+      places.map(({ start, size }) => [start, size]),
+      before.map(({ start, size }) => [start, size]),
+    );
+  }
+  judgedSound(t, all.at(-1)!, disk.places);
+  const seen = all.map((cut) => readTable(cut));
   t.is(seen.length, 3);
   for (const table of seen) {
     t.true(table.valid);
@@ -256,15 +300,21 @@ test('saved copies that disagree: the image found at its place wins, what overla
   for (const { reason } of plan.dropped) t.regex(reason, /overlaps bytes \d+ to \d+/);
 });
 
-test('entries of a damaged table that no image knows are named', (t) => {
+test('wrong entries of a damaged table that no image knows are named', (t) => {
   const { device } = testDisk(t, MBR_DISK);
   // Partition 2 now starts inside partition 1.
   device.write(462 + 8, Uint8Array.of(0, 16, 0, 0));
   const plan = planTable({ device, wanted: known(MIB, 16 * MIB, { type: '83', uuid: '5eaf00d5-01' }) });
   t.is(plan.action, 'rebuilt');
   t.regex(plan.reason, /overlap/);
-  t.is(plan.after.partitions.length, 1);
-  t.is(plan.dropped.length, 2);
+  t.deepEqual(
+    plan.after.partitions.map(({ number }) => number),
+    [1, 3],
+  );
+  t.deepEqual(
+    plan.dropped.map(({ number, source }) => [number, source]),
+    [[2, 'the damaged table']],
+  );
 });
 
 test('a table of the other scheme: types are translated, the changed PARTUUID is said', (t) => {
@@ -298,6 +348,10 @@ test('a hybrid MBR comes back as it was', (t) => {
   const device = new MemoryDevice(GPT_DISK.size, 512);
   apply(device, planTable({ device, wanted: knownOf({ ...disk, table }, 2, true) }));
   t.deepEqual([...device.differences(disk.device)], []);
+  // Its one complaint is that the protective record, which covers the disk, covers the hybrid one too.
+  const { verdict, places } = judged(t, device);
+  t.deepEqual(places, disk.places);
+  t.regex(verdict.output, /MBR partitions 1 and 2 overlap.*Identified 1 problems/s);
 });
 
 test('a GPT that was left behind does not count beside an MBR in use', (t) => {
@@ -337,6 +391,11 @@ test('random images: whatever is rebuilt is valid, never overlaps and has the wa
         const plan = planTable({ device, wanted: all[0]!, others: all.slice(1) });
         if (plan.action === 'none') return;
         rebuilt += 1;
+        if (rebuilt % 12 === 1) {
+          const built = device.snapshot();
+          apply(built, plan);
+          judgedSound(t, built, asSfdisk(plan.after));
+        }
         t.true(plan.after.valid);
         t.deepEqual(overlaps(plan.after.partitions), []);
         for (const each of all) {

@@ -1,4 +1,4 @@
-import { coalesce } from '../../bytes/runs.ts';
+import { coalesce, normalise } from '../../bytes/runs.ts';
 import type { Run } from '../../units.ts';
 import { readBlockBitmap, setRuns } from './bitmaps.ts';
 import { readInode } from './inode.ts';
@@ -23,6 +23,30 @@ function* groupRuns(volume: ExtVolume): Generator<Run> {
     const base = volume.groupStart(index) / clusterBlocks;
     for (const { start, length } of setRuns(bitmap, volume.groupClusters(index)))
       yield { start: base + start, length };
+  }
+}
+
+/**
+ * Whole clusters of inode tables and bitmaps that their group descriptors, which must have checksums, call never used: kernel and
+ * e2fsck do not read them either. Ascending, joined, for all groups at once: with flex_bg they lie in each other's groups.
+ */
+export const blankRuns = (volume: ExtVolume): Iterable<Run> => ({
+  [Symbol.iterator]: () => normalise(blankOfGroups(volume))[Symbol.iterator](),
+});
+
+function* blankOfGroups(volume: ExtVolume): Generator<Run> {
+  const { clusterBlocks, groupCount, inodesPerGroup, inodeSize, inodeTableBlocks } = volume.parameters;
+  for (let index = 0; index < groupCount; index += 1) {
+    const group = volume.group(index);
+    const written = group.inodeUninitialised ? 0 : Math.max(0, inodesPerGroup - group.unusedInodes);
+    const used = Math.ceil((written * inodeSize) / volume.blockSize);
+    const first = Math.ceil((group.inodeTable + used) / clusterBlocks);
+    const end = Math.floor((group.inodeTable + inodeTableBlocks) / clusterBlocks);
+    if (end > first) yield { start: first, length: end - first };
+    // A cluster of several blocks may hold something else beside a bitmap.
+    if (clusterBlocks > 1) continue;
+    if (group.inodeUninitialised) yield { start: group.inodeBitmap, length: 1 };
+    if (group.blockUninitialised) yield { start: group.blockBitmap, length: 1 };
   }
 }
 

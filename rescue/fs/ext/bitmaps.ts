@@ -51,20 +51,29 @@ export function* setRuns(bitmap: Uint8Array, count: number): Generator<Run> {
 /** Set bits among the first `count`. */
 export const countSet = (bitmap: Uint8Array, count: number): number => {
   let sum = 0;
-  for (const run of setRuns(bitmap, count)) sum += run.length;
+  for (let start = nextBit(bitmap, true, 0, count); start < count; ) {
+    const end = nextBit(bitmap, false, start, count);
+    sum += end - start;
+    start = nextBit(bitmap, true, end, count);
+  }
   return sum;
 };
 
 /** Blocks that hold a group's own structures, wherever they lie: copies, bitmaps, inode table. Any order. */
 export const groupStructures = (volume: ExtVolume, group: GroupDescriptor): Run[] => {
   const { start, length } = volume.groupOverhead(group.index);
-  return [
-    { start, length },
+  const runs = [
     { start: group.blockBitmap, length: 1 },
     { start: group.inodeBitmap, length: 1 },
     { start: group.inodeTable, length: volume.parameters.inodeTableBlocks },
-  ].filter((run) => run.length > 0);
+  ];
+  if (length > 0) runs.unshift({ start, length });
+  return runs;
 };
+
+/** The first `length` bytes: `bytes` itself if that is all. Most groups have as many clusters as a block has bits. */
+const head = (bytes: Uint8Array, length: number): Uint8Array =>
+  length === bytes.length ? bytes : bytes.subarray(0, length);
 
 /**
  * The bitmap of a group whose bitmap was never written: only its own structures are in use, as far as they lie in
@@ -76,7 +85,7 @@ export const synthesiseBlockBitmap = (
   scratch: Uint8Array = new Uint8Array(volume.blockSize),
 ): Uint8Array => {
   const { clusterBlocks, clustersPerGroup } = volume.parameters;
-  const bitmap = scratch.subarray(0, clustersPerGroup / 8).fill(0);
+  const bitmap = head(scratch, clustersPerGroup / 8).fill(0);
   const groupStart = volume.groupStart(group.index);
   const groupEnd = groupStart + volume.groupBlocks(group.index);
   for (const { start, length } of groupStructures(volume, group)) {
@@ -99,15 +108,14 @@ const readBitmap = (
   kind: 'block' | 'inode',
   scratch: Uint8Array,
 ): Uint8Array => {
-  const structure = `ext ${kind} bitmap of group ${group.index}`;
   const block = kind === 'block' ? group.blockBitmap : group.inodeBitmap;
   const { clustersPerGroup, inodesPerGroup } = volume.parameters;
   volume.device.readInto(volume.blockOffset(block), scratch);
-  const bitmap = scratch.subarray(0, (kind === 'block' ? clustersPerGroup : inodesPerGroup) / 8);
+  const bitmap = head(scratch, (kind === 'block' ? clustersPerGroup : inodesPerGroup) / 8);
   if (!bitmapChecksumOk(volume.parameters, kind, group.bytes, bitmap)) {
     throw corrupt('wrong checksum', {
       code: `ext.${kind}-bitmap-checksum`,
-      structure,
+      structure: `ext ${kind} bitmap of group ${group.index}`,
       offset: volume.blockOffset(block),
     });
   }
@@ -135,5 +143,5 @@ export const readInodeBitmap = (
   scratch: Uint8Array = new Uint8Array(volume.blockSize),
 ): Uint8Array =>
   group.inodeUninitialised
-    ? scratch.subarray(0, volume.parameters.inodesPerGroup / 8).fill(0)
+    ? head(scratch, volume.parameters.inodesPerGroup / 8).fill(0)
     : readBitmap(volume, group, 'inode', scratch);

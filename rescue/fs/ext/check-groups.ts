@@ -2,7 +2,7 @@ import type { Problem } from '../filesystem.ts';
 import { countSet, groupStructures, readInodeBitmap } from './bitmaps.ts';
 import type { AllocationView } from './claims.ts';
 import { SUPERBLOCK, SUPERBLOCK_OFFSET } from './layout.ts';
-import { at, atBlock, guarded, problem } from './problems.ts';
+import { at, atBlock, gathered, type Put, problem } from './problems.ts';
 import { superblockCount } from './superblock.ts';
 import type { ExtVolume } from './volume.ts';
 
@@ -22,27 +22,28 @@ export function* groupProblems(
   const scratch = new Uint8Array(volume.blockSize);
   for (let index = 0; index < volume.groupCount; index += 1) {
     let finished = false;
-    yield* guarded(
-      (function* () {
-        yield* oneGroup(volume, view, totals, index, scratch);
-        finished = true;
-      })(),
-    );
+    const found = gathered((put) => {
+      oneGroup({ volume, view, totals, scratch, put }, index);
+      finished = true;
+    });
     if (!finished) totals.complete = false;
+    if (found.length > 0) yield* found;
   }
   if (totals.complete) yield* totalProblems(volume, totals);
 }
 
-function* oneGroup(
-  volume: ExtVolume,
-  view: AllocationView,
-  totals: GroupTotals,
-  index: number,
-  scratch: Uint8Array,
-): Generator<Problem> {
+interface GroupCheck {
+  readonly volume: ExtVolume;
+  readonly view: AllocationView;
+  readonly totals: GroupTotals;
+  readonly scratch: Uint8Array;
+  readonly put: Put;
+}
+
+const oneGroup = ({ volume, view, totals, scratch, put }: GroupCheck, index: number): void => {
   const { inodesPerGroup, clusterBlocks } = volume.parameters;
   const group = volume.group(index);
-  const where = at(`ext group descriptor ${index}`, group.offset);
+  const where = (): string => at(`ext group descriptor ${index}`, group.offset);
   const clusters = volume.groupClusters(index);
   // The bitmap is there: an unreadable one has just thrown.
   const freeClusters = clusters - countSet(view.bitmap(index)!, clusters);
@@ -50,19 +51,19 @@ function* oneGroup(
   totals.freeClusters += freeClusters;
   totals.freeInodes += freeInodes;
   if (group.freeClusters !== freeClusters)
-    yield problem('ext.free-clusters', where, { expected: freeClusters, found: group.freeClusters });
+    put(problem('ext.free-clusters', where(), { expected: freeClusters, found: group.freeClusters }));
   if (group.freeInodes !== freeInodes)
-    yield problem('ext.free-inodes', where, { expected: freeInodes, found: group.freeInodes });
+    put(problem('ext.free-inodes', where(), { expected: freeInodes, found: group.freeInodes }));
   if (group.unusedInodes > inodesPerGroup)
-    yield problem('ext.unused-inodes', where, { expected: inodesPerGroup, found: group.unusedInodes });
+    put(problem('ext.unused-inodes', where(), { expected: inodesPerGroup, found: group.unusedInodes }));
   for (const { start, length } of groupStructures(volume, group)) {
     const first = Math.floor(start / clusterBlocks);
     const end = Math.ceil((start + length) / clusterBlocks);
     const free = view.firstFree({ start: first, length: end - first });
     if (free !== undefined)
-      yield problem('ext.structure-free', atBlock(volume, free, `ext structures of group ${index}`));
+      put(problem('ext.structure-free', atBlock(volume, free, `ext structures of group ${index}`)));
   }
-}
+};
 
 function* totalProblems(volume: ExtVolume, totals: GroupTotals): Generator<Problem> {
   const where = (field: 's_free_blocks_count_lo' | 's_free_inodes_count'): string =>

@@ -6,7 +6,7 @@ import { type Inode, isDirectory, parseInode, requireSound, usesInlineData } fro
 import { inodeScratch, type RawInode, usedInodesOf } from './inode-tables.ts';
 import { BAD_BLOCKS_INODE, RESIZE_INODE, ROOT_INODE, SUPERBLOCK, XATTR_HEADER } from './layout.ts';
 import { readMapping } from './mapping.ts';
-import { at, atBlock, guarded, problem } from './problems.ts';
+import { at, atBlock, gathered, type Put, problem } from './problems.ts';
 import type { ExtVolume } from './volume.ts';
 import { blockAttributes, inlineParts, inodeAttributes } from './xattr.ts';
 
@@ -50,12 +50,20 @@ export function* inodeProblems(
 
 function* onePass(pass: Pass): Generator<Problem> {
   const { volume } = pass;
-  for (let index = 0; index < volume.groupCount; index += 1) yield* guarded(claimStructures(pass, index));
+  for (let index = 0; index < volume.groupCount; index += 1) {
+    const found = gathered((put) => claimStructures(pass, index, put));
+    if (found.length > 0) yield* found;
+  }
   if (volume.has('mmp')) {
     const block = SUPERBLOCK.get(volume.parameters.superblock, 's_mmp_block');
-    yield* claimBlocks(pass, { start: block, length: 1 }, 'ext MMP block');
+    yield* gathered((put) =>
+      claimBlocks({ pass, put, structure: 'ext MMP block' }, { start: block, length: 1 }),
+    );
   }
-  for (let index = 0; index < volume.groupCount; index += 1) yield* guarded(oneGroup(pass, index));
+  for (let index = 0; index < volume.groupCount; index += 1) {
+    const found = gathered((put) => oneGroup(pass, index, put));
+    if (found.length > 0) yield* found;
+  }
 }
 
 const toClusters = (volume: ExtVolume, { start, length }: Run): Run => {
@@ -64,48 +72,59 @@ const toClusters = (volume: ExtVolume, { start, length }: Run): Run => {
   return { start: first, length: Math.ceil((start + length) / ratio) - first };
 };
 
-function* claimStructures(pass: Pass, index: number): Generator<Problem> {
+const claimStructures = (pass: Pass, index: number, put: Put): void => {
   const { volume, claims } = pass;
-  const structure = `ext structures of group ${index}`;
   for (const blocks of groupStructures(volume, volume.group(index))) {
     const run = toClusters(volume, blocks);
     pass.claimed += run.length;
     const taken = claims.claim(run);
     if (taken !== undefined && volume.parameters.clusterBlocks === 1)
-      yield problem('ext.structure-overlap', atBlock(volume, taken, structure));
+      put(problem('ext.structure-overlap', atBlock(volume, taken, `ext structures of group ${index}`)));
   }
-}
+};
 
-function* oneGroup(pass: Pass, index: number): Generator<Problem> {
+const oneGroup = (pass: Pass, index: number, put: Put): void => {
   const { volume } = pass;
   const group = volume.group(index);
   let directories = 0;
   let damaged = false;
-  for (const raw of usedInodesOf(volume, group, pass.scratch)) {
-    const inode = parseInode(volume, raw.number, raw.bytes, raw.offset);
-    if (isDirectory(inode)) directories += 1;
-    const problems = [...guarded(oneInode(pass, inode, raw))];
-    damaged ||= problems.length > 0;
-    yield* problems;
+  if (!group.inodeUninitialised) {
+    for (const raw of usedInodesOf(volume, group, pass.scratch)) {
+      const inode = parseInode(volume, raw.number, raw.bytes, raw.offset);
+      if (isDirectory(inode)) directories += 1;
+      const problems = gathered((add) => oneInode(pass, inode, raw, add));
+      damaged ||= problems.length > 0;
+      for (const each of problems) put(each);
+    }
   }
   if (!pass.first || damaged || group.usedDirectories === directories) return;
-  yield problem('ext.used-directories', at(`ext group descriptor ${index}`, group.offset), {
-    expected: directories,
-    found: group.usedDirectories,
-  });
+  put(
+    problem('ext.used-directories', at(`ext group descriptor ${index}`, group.offset), {
+      expected: directories,
+      found: group.usedDirectories,
+    }),
+  );
+};
+
+/** The owner whose clusters are looked at. */
+interface Owner {
+  readonly pass: Pass;
+  readonly put: Put;
+  readonly structure: string;
 }
 
-function* oneInode(pass: Pass, inode: Inode, raw: RawInode): Generator<Problem> {
+const oneInode = (pass: Pass, inode: Inode, raw: RawInode, put: Put): void => {
   const { volume, first } = pass;
   const reserved = inode.number < volume.parameters.firstInode && inode.number !== ROOT_INODE;
   const structure = `ext inode ${inode.number}`;
+  const owner = { pass, put, structure };
   // Damage is reported once; later passes only compare owners.
   if (first) requireSound(volume, inode);
-  if (first && !reserved && inode.links === 0) yield problem('ext.unlinked-inode', at(structure, raw.offset));
+  if (first && !reserved && inode.links === 0) put(problem('ext.unlinked-inode', at(structure, raw.offset)));
   if (first && usesInlineData(inode)) inlineParts(inode);
-  if (inode.number !== BAD_BLOCKS_INODE) yield* claimMapping(pass, inode, structure);
-  yield* claimAttributes(pass, inode, structure);
-}
+  if (inode.number !== BAD_BLOCKS_INODE) claimMapping(owner, inode);
+  claimAttributes(owner, inode);
+};
 
 /**
  * The growth reserve belongs to the groups' own structures; the resize inode lists it once more. To the end of the
@@ -116,8 +135,8 @@ const isOverhead = (volume: ExtVolume, block: number): boolean => {
   return block >= start && block < roundUp(start + length, volume.parameters.clusterBlocks);
 };
 
-function* claimMapping(pass: Pass, inode: Inode, structure: string): Generator<Problem> {
-  const { volume } = pass;
+const claimMapping = (owner: Owner, inode: Inode): void => {
+  const { volume } = owner.pass;
   const resize = inode.number === RESIZE_INODE;
   // With bigalloc, neighbouring extents of one file may share a cluster (see `clusterRuns`).
   let last = -1;
@@ -129,11 +148,12 @@ function* claimMapping(pass: Pass, inode: Inode, structure: string): Generator<P
         run = { start: run.start + 1, length: run.length - 1 };
       if (run.length > 0) last = run.start + run.length - 1;
     }
-    yield* claimClusters(pass, run, structure);
+    claimClusters(owner, run);
   }
-}
+};
 
-function* claimAttributes(pass: Pass, inode: Inode, structure: string): Generator<Problem> {
+const claimAttributes = (owner: Owner, inode: Inode): void => {
+  const { pass, structure } = owner;
   const { volume } = pass;
   for (const { value } of inodeAttributes(inode)) {
     if (!(value instanceof Uint8Array)) volume.inodeOffset(value.inode);
@@ -145,25 +165,25 @@ function* claimAttributes(pass: Pass, inode: Inode, structure: string): Generato
   const block = volume.readBlock(inode.attributeBlock, structure);
   const sharers = XATTR_HEADER.get(block, 'h_refcount');
   const blocks = { start: inode.attributeBlock, length: 1 };
-  if (sharers <= 1) yield* claimBlocks(pass, blocks, structure);
+  if (sharers <= 1) claimBlocks(owner, blocks);
   else {
     pass.claimed += 1 / sharers;
-    yield* mustBeUsed(pass, toClusters(volume, blocks), structure);
+    mustBeUsed(owner, toClusters(volume, blocks));
   }
-}
+};
 
-function* claimBlocks(pass: Pass, blocks: Run, structure: string): Generator<Problem> {
-  yield* claimClusters(pass, toClusters(pass.volume, blocks), structure);
-}
+const claimBlocks = (owner: Owner, blocks: Run): void =>
+  claimClusters(owner, toClusters(owner.pass.volume, blocks));
 
-function* claimClusters(pass: Pass, run: Run, structure: string): Generator<Problem> {
-  yield* mustBeUsed(pass, run, structure);
+const claimClusters = (owner: Owner, run: Run): void => {
+  const { pass, put, structure } = owner;
+  mustBeUsed(owner, run);
   pass.claimed += run.length;
   const taken = pass.claims.claim(run);
-  if (taken !== undefined) yield problem('ext.multiply-claimed', atBlock(pass.volume, taken, structure));
-}
+  if (taken !== undefined) put(problem('ext.multiply-claimed', atBlock(pass.volume, taken, structure)));
+};
 
-function* mustBeUsed({ volume, view, first }: Pass, run: Run, structure: string): Generator<Problem> {
+const mustBeUsed = ({ pass: { volume, view, first }, put, structure }: Owner, run: Run): void => {
   const free = first ? view.firstFree(run) : undefined;
-  if (free !== undefined) yield problem('ext.content-free', atBlock(volume, free, structure));
-}
+  if (free !== undefined) put(problem('ext.content-free', atBlock(volume, free, structure)));
+};

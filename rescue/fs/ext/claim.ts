@@ -2,7 +2,7 @@ import { refused, usage } from '../../errors.ts';
 import type { Run } from '../../units.ts';
 import { type ClaimRequest, CONTAINER_FOLDER } from '../filesystem.ts';
 import type { Editor } from '../patch.ts';
-import { fileNames, isFileOf, largestFile, splitRuns } from './container-files.ts';
+import { fileNames, largestFile, splitRuns } from './container-files.ts';
 import { newFolder } from './container-folder.ts';
 import { readDirectory } from './directory.ts';
 import { DirectoryEditor, type EditContext } from './directory-editor.ts';
@@ -48,11 +48,11 @@ export const claim = (editor: Editor, request: ClaimRequest, limits: ClaimLimits
 
   const root = new DirectoryEditor(context, ROOT_INODE);
   const folder = findFolder(context, root);
-  if (folder !== undefined) requireNew(volume, folder, name);
-  for (const run of runs) context.groups.takeClusters(run);
-
   const parts = splitRuns(runs, Math.floor((limits.fileSize ?? largestFile(volume)) / volume.clusterSize));
   const names = fileNames(name, parts.length);
+  if (folder !== undefined) requireNew(volume, folder, name, names);
+  for (const run of runs) context.groups.takeClusters(run);
+
   const entries = parts.map((part, index): NewEntry => {
     const inode = writeFile(context, { name: names[index]!, clusters: part, time: request.time });
     return { inode, name: Buffer.from(names[index]!), type: FILE_TYPE_FILE };
@@ -80,9 +80,16 @@ const findFolder = (context: EditContext, root: DirectoryEditor): DirectoryEdito
   });
 };
 
-const requireNew = (volume: ExtVolume, folder: DirectoryEditor, name: string): void => {
+/** A file that is only called like a further one of the container is not in its way. */
+const requireNew = (
+  volume: ExtVolume,
+  folder: DirectoryEditor,
+  name: string,
+  names: readonly string[],
+): void => {
+  const own = new Set(names);
   for (const entry of readDirectory(volume, folder.inode)) {
-    if (!isFileOf(name, Buffer.from(entry.name).toString())) continue;
+    if (!own.has(Buffer.from(entry.name).toString())) continue;
     throw refused(`a container named ${name} is there already`, {
       code: 'claim.exists',
       structure: `/${CONTAINER_FOLDER}`,

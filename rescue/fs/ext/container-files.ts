@@ -6,9 +6,10 @@ import type { ExtVolume } from './volume.ts';
 
 /** `NAME.hfi`, `NAME.001`, `NAME.002`, ... */
 export const fileNames = (name: string, count: number): string[] =>
-  Array.from({ length: count }, (_, index) =>
-    index === 0 ? `${name}${CONTAINER_EXTENSION}` : `${name}.${String(index).padStart(3, '0')}`,
-  );
+  Array.from({ length: count }, (_, index) => fileName(name, index));
+
+export const fileName = (name: string, index: number): string =>
+  index === 0 ? `${name}${CONTAINER_EXTENSION}` : `${name}.${String(index).padStart(3, '0')}`;
 
 /** Whether a file of this name belongs to the container `name`. */
 export const isFileOf = (name: string, file: string): boolean => {

@@ -1,4 +1,4 @@
-import type { Exclude } from '../filesystem.ts';
+import type { ContainerTest, Exclude } from '../filesystem.ts';
 import { listContainers } from './containers.ts';
 import { pathsOf, type SwapFile } from './swap.ts';
 import type { ExtVolume } from './volume.ts';
@@ -13,13 +13,17 @@ export const swapPaths = (volume: ExtVolume, swapFiles: readonly SwapFile[]): st
 };
 
 /**
- * Clusters not worth imaging: the containers, and swap files but for their first page, which says that they are swap
- * files. Throws `corrupt`, `io`.
+ * Clusters not worth imaging: the containers, and the swap area in swap files but for its first page, which says that they
+ * are swap files. Throws `corrupt`, `io`.
  */
-export const listExcludes = (volume: ExtVolume, swapFiles: readonly SwapFile[]): Exclude[] => {
+export const listExcludes = (
+  volume: ExtVolume,
+  swapFiles: readonly SwapFile[],
+  isContainer?: ContainerTest,
+): Exclude[] => {
   const paths = swapPaths(volume, swapFiles);
   return [
-    ...listContainers(volume).map(
+    ...listContainers(volume, isContainer).map(
       ({ paths: [path], runs }): Exclude => ({
         path: path!,
         reason: 'container',

@@ -1,6 +1,6 @@
 import type { ReadableDevice } from '../../device/device.ts';
-import type { FileSystem, FileSystemKind } from '../filesystem.ts';
-import { allocatedRuns, badRuns } from './allocation.ts';
+import type { ContainerTest, FileSystem, FileSystemKind } from '../filesystem.ts';
+import { allocatedRuns, badRuns, blankRuns } from './allocation.ts';
 import { findProblems } from './check.ts';
 import { listContainers } from './containers.ts';
 import { listExcludes } from './excludes.ts';
@@ -71,7 +71,7 @@ const PROBLEM_LIMIT = 100;
  * Opens an ext volume for reading. Descriptors and swap files are looked up once; the device must not change under it.
  * Throws `unsupported` (a feature or version, by name), `corrupt`, `io`.
  */
-export const openExt = (device: ReadableDevice): FileSystem => {
+export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): FileSystem => {
   const volume = new ExtVolume(device);
   let swapFiles: readonly SwapFile[] | undefined;
   const swap = (): readonly SwapFile[] => {
@@ -84,10 +84,11 @@ export const openExt = (device: ReadableDevice): FileSystem => {
     uuid: formatUuid(volume.parameters.uuidBytes),
     geometry: geometryOf(volume),
     allocation: () => allocatedRuns(volume),
+    blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
-    excludes: () => listExcludes(volume, swap()),
-    containers: () => listContainers(volume),
+    excludes: () => listExcludes(volume, swap(), isContainer),
+    containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume, swap))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
     parameters: () => parametersOf(volume),

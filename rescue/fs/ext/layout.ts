@@ -351,6 +351,22 @@ export const XATTR_ENTRY = struct('ext attribute', 16, {
 });
 export const XATTR_INDEX_SYSTEM = 7;
 
+/**
+ * First page of a swap area (kernel, union swap_header in include/linux/swap.h): version 1, in the machine's byte order. mkswap
+ * writes zeros wherever nothing is named here.
+ */
+export const SWAP_HEADER = struct('swap header', 4096, {
+  bootbits: [0x0, 'bytes:1024', 'left to disk labels and boot loaders'],
+  version: [0x400, 'u32le', '1'],
+  last_page: [0x404, 'u32le', 'pages, counted from 0'],
+  nr_badpages: [0x408, 'u32le'],
+  sws_uuid: [0x40c, 'bytes:16'],
+  sws_volume: [0x41c, 'bytes:16'],
+  padding: [0x42c, 'bytes:468'],
+  badpages: [0x600, 'bytes:2550'],
+  signature: [0xff6, 'bytes:10', 'SWAPSPACE2'],
+});
+
 /** mmp.rst. */
 export const MMP = struct('ext MMP block', 1024, {
   mmp_magic: [0x0, 'u32le', '0x004D4D50'],

@@ -56,6 +56,29 @@ const fromError = (error: HoldfastError): Problem => ({
   wayOut: error.detail.wayOut ?? E2FSCK,
 });
 
+export type Put = (problem: Problem) => void;
+
+const NONE: readonly Problem[] = [];
+
+/**
+ * Runs a check of one structure and gives what it found; damage that stops it becomes one more problem. Other errors (`io`) go on
+ * up. Sound structures, of which there are very many, cost nothing.
+ */
+export const gathered = (check: (put: Put) => void): readonly Problem[] => {
+  let found: Problem[] | undefined;
+  const put = (each: Problem): void => {
+    found ??= [];
+    found.push(each);
+  };
+  try {
+    check(put);
+  } catch (error) {
+    if (!isHoldfastError(error, 'corrupt') && !isHoldfastError(error, 'unsupported')) throw error;
+    put(fromError(error));
+  }
+  return found ?? NONE;
+};
+
 /** Passes problems on; damage that stops the reader becomes one more problem. Other errors (`io`) go on up. */
 export function* guarded(problems: Iterable<Problem>): Generator<Problem> {
   try {

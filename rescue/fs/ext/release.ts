@@ -24,7 +24,9 @@ export const release = (editor: Editor, request: ReleaseRequest): void => {
   const context = { volume, edits, groups: new GroupEditor(volume, edits), avoid: { has: () => true } };
   const root = new DirectoryEditor(context, ROOT_INODE);
   const folder = openFolder(context, root, request.name);
-  const isOurs = (entry: DirectoryEntry): boolean => isFileOf(request.name, textOf(entry));
+  const isOurs = (entry: DirectoryEntry): boolean =>
+    isFileOf(request.name, textOf(entry)) &&
+    (request.paths?.includes(`/${CONTAINER_FOLDER}/${textOf(entry)}`) ?? true);
   const all = [...readDirectory(volume, folder.inode)].filter(
     (entry) => !['.', '..'].includes(textOf(entry)),
   );

@@ -113,10 +113,15 @@ export class ExtVolume {
     return block * this.parameters.blockSize;
   }
 
+  hasBlocks(block: number, count: number): boolean {
+    const { firstDataBlock, blockCount } = this.parameters;
+    return block >= firstDataBlock && count >= 0 && block + count <= blockCount;
+  }
+
   /** Throws `corrupt` (`ext.block-range`) unless `count` blocks from `block` on lie inside the volume. */
   requireBlocks(block: number, count: number, structure: string): void {
     const { firstDataBlock, blockCount } = this.parameters;
-    if (block >= firstDataBlock && count >= 0 && block + count <= blockCount) return;
+    if (this.hasBlocks(block, count)) return;
     throw corrupt(`points outside the volume to block ${block} (${count} blocks)`, {
       code: 'ext.block-range',
       structure,
@@ -236,45 +241,29 @@ export class ExtVolume {
     if (known !== undefined) return known;
     const bytes = this.descriptorBytes(index);
     const offset = this.descriptorOffset(index);
-    const structure = `ext group descriptor ${index}`;
     if (!groupChecksumOk(this.parameters, index, bytes)) {
+      const structure = `ext group descriptor ${index}`;
       throw corrupt('wrong checksum', { code: 'ext.group-checksum', structure, offset });
     }
-    const descriptor = this.#parseDescriptor(index, offset, bytes);
-    this.requireBlocks(descriptor.blockBitmap, 1, structure);
-    this.requireBlocks(descriptor.inodeBitmap, 1, structure);
-    this.requireBlocks(descriptor.inodeTable, this.parameters.inodeTableBlocks, structure);
+    const descriptor = parseDescriptor(index, offset, bytes, this.parameters.groupChecksums !== 'none');
+    const { blockBitmap, inodeBitmap, inodeTable } = descriptor;
+    const { inodeTableBlocks } = this.parameters;
+    const fits =
+      this.hasBlocks(blockBitmap, 1) &&
+      this.hasBlocks(inodeBitmap, 1) &&
+      this.hasBlocks(inodeTable, inodeTableBlocks);
+    if (!fits) {
+      const structure = `ext group descriptor ${index}`;
+      this.requireBlocks(blockBitmap, 1, structure);
+      this.requireBlocks(inodeBitmap, 1, structure);
+      this.requireBlocks(inodeTable, inodeTableBlocks, structure);
+    }
     if (this.#groups.size >= CACHED_GROUPS) {
       const [oldest] = this.#groups.keys();
       this.#groups.delete(oldest!);
     }
     this.#groups.set(index, descriptor);
     return descriptor;
-  }
-
-  #parseDescriptor(index: number, offset: ByteOffset, bytes: Uint8Array): GroupDescriptor {
-    const long = bytes.length > OLD_DESCRIPTOR_SIZE;
-    const wide = (name: WideField, bits: 16 | 32): number =>
-      GROUP_DESCRIPTOR.get(bytes, `${name}_lo`) +
-      (long ? GROUP_DESCRIPTOR.get(bytes, `${name}_hi`) * 2 ** bits : 0);
-    // Without checksums the kernel ignores flags and the count of unused inodes.
-    const checked = this.parameters.groupChecksums !== 'none';
-    const flags = checked ? GROUP_DESCRIPTOR.get(bytes, 'bg_flags') : 0;
-    return {
-      index,
-      offset,
-      bytes,
-      blockBitmap: wide('bg_block_bitmap', 32),
-      inodeBitmap: wide('bg_inode_bitmap', 32),
-      inodeTable: wide('bg_inode_table', 32),
-      freeClusters: wide('bg_free_blocks_count', 16),
-      freeInodes: wide('bg_free_inodes_count', 16),
-      usedDirectories: wide('bg_used_dirs_count', 16),
-      unusedInodes: checked ? wide('bg_itable_unused', 16) : 0,
-      flags,
-      blockUninitialised: (flags & GROUP_BLOCK_UNINIT) !== 0,
-      inodeUninitialised: (flags & GROUP_INODE_UNINIT) !== 0,
-    };
   }
 
   /**
@@ -295,6 +284,39 @@ export class ExtVolume {
     return this.blockOffset(inodeTable) + ((number - 1) % inodesPerGroup) * inodeSize;
   }
 }
+
+/** Both halves of a field; old descriptors have the lower ones only. */
+const wide = (bytes: Uint8Array, name: WideField, bits: 16 | 32): number => {
+  const low = GROUP_DESCRIPTOR.get(bytes, `${name}_lo`);
+  return bytes.length > OLD_DESCRIPTOR_SIZE
+    ? low + GROUP_DESCRIPTOR.get(bytes, `${name}_hi`) * 2 ** bits
+    : low;
+};
+
+const parseDescriptor = (
+  index: number,
+  offset: ByteOffset,
+  bytes: Uint8Array,
+  checked: boolean,
+): GroupDescriptor => {
+  // Without checksums the kernel ignores flags and the count of unused inodes.
+  const flags = checked ? GROUP_DESCRIPTOR.get(bytes, 'bg_flags') : 0;
+  return {
+    index,
+    offset,
+    bytes,
+    blockBitmap: wide(bytes, 'bg_block_bitmap', 32),
+    inodeBitmap: wide(bytes, 'bg_inode_bitmap', 32),
+    inodeTable: wide(bytes, 'bg_inode_table', 32),
+    freeClusters: wide(bytes, 'bg_free_blocks_count', 16),
+    freeInodes: wide(bytes, 'bg_free_inodes_count', 16),
+    usedDirectories: wide(bytes, 'bg_used_dirs_count', 16),
+    unusedInodes: checked ? wide(bytes, 'bg_itable_unused', 16) : 0,
+    flags,
+    blockUninitialised: (flags & GROUP_BLOCK_UNINIT) !== 0,
+    inodeUninitialised: (flags & GROUP_INODE_UNINIT) !== 0,
+  };
+};
 
 type WideField =
   | 'bg_block_bitmap'

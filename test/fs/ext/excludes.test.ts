@@ -131,6 +131,40 @@ test('containers are the files in their folder, in order, and are left out', (t)
   );
 });
 
+test('only what a sound header names is left out of a swap file', (t) => {
+  const size = 2 * MIB;
+  const path = populated(t, { blockSize: 4096 }, (root) => {
+    const make = (name: string, edit: readonly [position: number, bytes: Uint8Array] | undefined): void => {
+      const file = join(root, name);
+      write(file, size);
+      mustRun('mkswap', [file]);
+      if (edit === undefined) return;
+      const handle = openSync(file, 'r+');
+      writeSync(handle, edit[1], 0, edit[1].length, edit[0]);
+      closeSync(handle);
+    };
+    make('whole', undefined);
+    make('version', [1024, Uint8Array.of(2)]);
+    make('too long', [1028, Uint8Array.of(0, 2)]);
+    make('no pages', [1028, Uint8Array.of(0, 0)]);
+    make('padding', [1200, Uint8Array.of(1)]);
+    make('bad pages', [3000, Uint8Array.of(1)]);
+    make('many bad pages', [1032, Uint8Array.of(0xff, 0xff)]);
+    make('signature', [PAGE - 10, Buffer.from('SWAP-SPACE')]);
+    make('grown', [1028, Uint8Array.of(99, 0)]);
+  });
+  const excludes = opened(t, path).excludes();
+  t.deepEqual(
+    excludes.map(({ path: file, runs }) => [file, each(runs).length]),
+    [
+      ['/whole', 511],
+      ['/grown', 99],
+    ],
+  );
+  const all = blocksOf(path, '/grown', size / PAGE);
+  t.deepEqual(each(excludes[1]!.runs), all.slice(1, 100));
+});
+
 test('bad blocks are listed', (t) => {
   const folder = temporaryFolder(t);
   const list = join(folder, 'list');

@@ -110,3 +110,30 @@ test('a cluster with two owners is found behind the first window', (t) => {
   t.is(places.length, 1);
   t.regex(places[0]!, new RegExp(`cluster ${block},`));
 });
+
+test('a claim map of many pages says what a list of all clusters says', (t) => {
+  const length = 5 * 2 ** 15 + 7;
+  const start = 2 ** 15 - 3;
+  const claims = new ClaimMap(start, length);
+  const owners = new Uint8Array(start + length + 100);
+  let state = 1;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state % below;
+  };
+  for (let round = 0; round < 400; round += 1) {
+    const from = random(start + length);
+    const most = round % 3 === 0 ? 3 * 2 ** 15 : 40;
+    const run = { start: round % 7 === 0 ? start + (from & ~0x7fff) : from, length: 1 + random(most) };
+    let expected: number | undefined;
+    for (
+      let at = Math.max(start, run.start);
+      at < Math.min(run.start + run.length, start + length);
+      at += 1
+    ) {
+      if (owners[at] === 1) expected ??= at;
+      owners[at] = 1;
+    }
+    t.is(claims.claim(run), expected);
+  }
+});
