@@ -136,7 +136,7 @@ const restore = async (context: CommandContext): Promise<Outcome> => {
     },
     context.options,
   );
-  const incomplete = result.lost.length > 0;
+  const incomplete = result.lostFrames > 0;
   return {
     exit: incomplete ? 'damaged' : 'done',
     document: { ...result, ...plan.document(), ...ending(context) },

@@ -67,12 +67,11 @@ const keptLines = ({ imagesKept }: RestoreResult): string[] =>
 /** Stretches that are shown one by one; `--json` has them all. */
 const MOST_LOST = 20;
 
-const lostLines = ({ lost }: RestoreResult): string[] => {
-  if (lost.length === 0) return [];
-  const bytes = lost.reduce((sum, extent) => sum + extent.length, 0);
+const lostLines = ({ lost, lostFrames, lostBytes }: RestoreResult): string[] => {
+  if (lostFrames === 0) return [];
   const shown = lost.slice(0, MOST_LOST);
   return [
-    `NOT restored, because the image is damaged there: ${formatBytes(bytes)} in ${count(lost.length, 'place')}:`,
+    `NOT restored, because the image is damaged there: ${formatBytes(lostBytes)} in ${count(lostFrames, 'frame')}:`,
     ...shown.map(({ start, length }) => `  ${length} bytes at byte ${start}`),
     ...(shown.length < lost.length ? [`  and ${count(lost.length - shown.length, 'more place')}`] : []),
   ];
@@ -84,7 +83,7 @@ export const restoreReport = (
 ): string[] => {
   const { image, stats, written } = result;
   if (!written) return [NOTHING_WRITTEN, ...lostLines(result), ...statLines(stats)];
-  const whole = result.lost.length === 0 ? '' : ', but not all of it';
+  const whole = result.lostFrames === 0 ? '' : ', but not all of it';
   return [
     `${printable(options.to)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
     TABLE[result.partitionTable],

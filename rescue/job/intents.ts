@@ -6,11 +6,12 @@ import type { TablePlan } from '../partition/plan.ts';
 import { formatBytes } from '../units.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
+import type { Losses } from './losses.ts';
 import { untouchedBytes } from './restore-plan.ts';
 import type { RestoreSource } from './restore-source.ts';
 import type { Intent } from './results.ts';
 import { summarise } from './summary.ts';
-import type { LostFrame } from './verify-image.ts';
+import { countLosses } from './verify-image.ts';
 import type { PartitionAccess } from './volume.ts';
 
 /** What a create is about to do, for a person or a dry run. */
@@ -50,7 +51,7 @@ export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
   place: RestorePlace,
   table: TablePlan | undefined,
-  lost: readonly LostFrame[],
+  lost: Losses,
 ): Intent => {
   const { chosen, kept, found } = source;
   const { image } = chosen;
@@ -85,7 +86,7 @@ export const restoreIntent = (
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
       ),
-      ...(lost.length === 0 ? [] : [`${lost.length} damaged frames of the image cannot be restored.`]),
+      ...(lost.count === 0 ? [] : [`Of the image, ${countLosses(lost)} cannot be restored.`]),
     ],
     table,
   };

@@ -153,6 +153,8 @@ const withTable: Partial<Jobs> = {
       imagesKept: [],
       written: !dryRun,
       lost: [],
+      lostFrames: 0,
+      lostBytes: 0,
     };
   },
 };

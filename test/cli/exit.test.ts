@@ -164,6 +164,8 @@ test('exit 5: verify that finds problems, and a salvage that loses something', a
         imagesKept: [ID],
         written: true,
         lost: [{ start: 8192, length: 4096 }],
+        lostFrames: 1,
+        lostBytes: 4096,
       };
     },
   };
@@ -180,7 +182,7 @@ test('exit 5: verify that finds problems, and a salvage that loses something', a
   const salvage = await say(['restore', 'disk', '--salvage', '--yes'], { jobs });
   t.is(salvage.exit, 5);
   t.regex(salvage.stdout, /but not all of it\.\n/);
-  t.regex(salvage.stdout, /NOT restored, .* 4\.0 KiB in 1 place:\n {2}4096 bytes at byte 8192\n/);
+  t.regex(salvage.stdout, /NOT restored, .* 4\.0 KiB in 1 frame:\n {2}4096 bytes at byte 8192\n/);
 });
 
 test('exit 0 otherwise', async (t) => {
