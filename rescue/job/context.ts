@@ -52,7 +52,6 @@ export class JobContext {
   readonly #signal: AbortSignal | undefined;
   readonly #touched: Touched;
   #pipeline: Pipeline | undefined;
-  #locked = false;
 
   constructor(options: JobOptions = {}) {
     this.#onEvent = options.onEvent;
@@ -82,7 +81,7 @@ export class JobContext {
 
   /** Throws `cancelled` if that was asked for. Call where stopping leaves nothing half done. */
   throwIfCancelled(): void {
-    if (!this.#locked && this.#signal?.aborted === true) {
+    if (this.#signal?.aborted === true) {
       throw cancelled('stopped on request', { code: 'cancelled' });
     }
   }
@@ -91,16 +90,6 @@ export class JobContext {
   async checkpoint(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     this.throwIfCancelled();
-  }
-
-  /** A stretch that is always finished: a few writes that belong together. */
-  withoutCancelling<T>(body: () => T): T {
-    this.#locked = true;
-    try {
-      return body();
-    } finally {
-      this.#locked = false;
-    }
   }
 
   seconds(): number {
