@@ -1,4 +1,5 @@
 import { cancelled, usage } from '../errors.ts';
+import { MAX_TIME } from '../image/layout.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { Pipeline } from './pipeline.ts';
 import { type Touch, type TouchEvent, Touched } from './touched.ts';
@@ -102,17 +103,14 @@ export class JobContext {
   }
 }
 
-/** The end of the year 9999, beyond which dates are not written in the usual form. */
-const LAST_SECOND = 253_402_300_799;
-
 /** Throws `usage` (`source-date-epoch`): a time that was asked for is not silently another one. */
 const currentTime = (): number => {
   const fixed = process.env['SOURCE_DATE_EPOCH'];
   if (fixed === undefined || fixed === '') return Math.floor(Date.now() / 1000);
-  if (/^\d{1,12}$/.test(fixed) && Number(fixed) <= LAST_SECOND) return Number(fixed);
+  if (/^\d{1,12}$/.test(fixed) && Number(fixed) <= MAX_TIME) return Number(fixed);
   throw usage('SOURCE_DATE_EPOCH is not a time', {
     code: 'source-date-epoch',
-    expected: `seconds since 1970, at most ${LAST_SECOND}`,
+    expected: `seconds since 1970, at most ${MAX_TIME}`,
     found: fixed,
   });
 };
