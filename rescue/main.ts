@@ -1,3 +1,6 @@
+// First of all: see there.
+import './young-generation.ts';
+
 import { readFileSync } from 'node:fs';
 import { run } from './cli/run.ts';
 import { openTarget } from './device/target.ts';
