@@ -52,7 +52,8 @@ const describe = (message: string, detail: ErrorDetail): string => {
   if (detail.offset !== undefined) text += ` at byte position 0x${detail.offset.toString(16)}`;
   if (detail.expected !== undefined) text += `, expected ${detail.expected}`;
   if (detail.found !== undefined) text += `, found ${detail.found}`;
-  if (detail.wayOut !== undefined) text += `. ${detail.wayOut}`;
+  // What was found may be a sentence of its own.
+  if (detail.wayOut !== undefined) text = `${text.replace(/\.+$/, '')}. ${detail.wayOut}`;
   return text;
 };
 

@@ -111,7 +111,7 @@ export const restoreTo = async (
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      `${place.path} is unfinished and cannot be mounted; the image is untouched. Run the same command again.`,
+      `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`,
     );
   }
   return { ...outcome, written: true };

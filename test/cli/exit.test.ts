@@ -100,7 +100,7 @@ test('what to do next is said after the first write, and that nothing was writte
     'Plug it in again.',
   );
   const { stderr } = await say(['restore', 'd', '--yes'], { jobs: failing(unfinished) });
-  t.is(stderr, 'holdfast: the device is gone\nIt is unfinished. What to do next: Plug it in again.\n');
+  t.is(stderr, 'holdfast: the device is gone\nWhat to do next: Plug it in again.\n');
   const mounted = failing(refused('d is mounted', { code: 'mounted', wayOut: 'Unmount it.' }));
   const early = await say(['restore', 'd', '--yes'], { jobs: mounted });
   t.is(early.stderr, 'holdfast: d is mounted. Unmount it.\nNothing was written.\n');
