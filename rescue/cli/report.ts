@@ -23,6 +23,16 @@ export interface ReportOptions {
 const title = (image: ImageSummary): string =>
   `image ${image.id.slice(0, 8)}${image.name === '' ? '' : ` "${printable(image.name)}"`}`;
 
+/** TARGET, or the partition of it that the image is of. */
+const placeOf = (target: string, { partition }: ImageSummary): string =>
+  partition.offset > 0 && partition.number !== null
+    ? `partition ${partition.number} of ${printable(target)}`
+    : printable(target);
+
+const labelled = ({ label }: ImageSummary): string => (label === '' ? '' : ` (label "${printable(label)}")`);
+
+const capitalised = (text: string): string => (text.startsWith('partition ') ? `P${text.slice(1)}` : text);
+
 const NOTHING_WRITTEN = 'Nothing was written.';
 
 const statLines = (stats: Stats): string[] => [
@@ -42,8 +52,8 @@ export const createReport = (result: CreateResult, options: ReportOptions): stri
   const { image, stats, replaced, written, target } = result;
   if (!written) return [NOTHING_WRITTEN, ...statLines(stats)];
   return [
-    `The ${image.kind} ${title(image)} is now inside ${printable(target)}.`,
-    `${formatBytes(image.usedBytes)} in use, stored in ${formatBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')}.`,
+    `The ${image.kind} ${title(image)} is now inside ${placeOf(target, image)}${labelled(image)}.`,
+    `${formatBytes(image.usedBytes)} in use, stored in ${formatBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk.`,
     ...stateLines(image),
     ...(replaced.length === 0
       ? []
@@ -56,7 +66,8 @@ export const createReport = (result: CreateResult, options: ReportOptions): stri
 const TABLE: Record<RestoreResult['partitionTable'], string> = {
   kept: 'The partition table was kept.',
   added: 'The partition was added to the partition table.',
-  rebuilt: 'The partition table was rebuilt.',
+  rebuilt:
+    'The partition table was rebuilt. Other partitions in it came back as entries only: their contents are not in this image.',
 };
 
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>
@@ -85,7 +96,7 @@ export const restoreReport = (
   if (!written) return [NOTHING_WRITTEN, ...lostLines(result), ...statLines(stats)];
   const whole = result.lostFrames === 0 ? '' : ', but not all of it';
   return [
-    `${printable(options.to)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
+    `${capitalised(options.to === result.target ? placeOf(options.to, image) : printable(options.to))}${labelled(image)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
     TABLE[result.partitionTable],
     ...keptLines(result),
     ...lostLines(result),
@@ -97,7 +108,7 @@ export const restoreReport = (
 };
 
 export const removeReport = ({ image, stats, written, target }: RemoveResult): string[] => [
-  written ? `The ${image.kind} ${title(image)} is removed from ${printable(target)}.` : NOTHING_WRITTEN,
+  written ? `The ${image.kind} ${title(image)} is removed from ${placeOf(target, image)}.` : NOTHING_WRITTEN,
   ...statLines(stats),
 ];
 
@@ -140,7 +151,7 @@ const imageFacts = (image: ImageSummary): [string, string][] => [
     `${image.partition.number ?? '(no number)'}, at byte ${image.partition.offset}, ${exactBytes(image.partition.size)}`,
   ],
   ['in use', exactBytes(image.usedBytes)],
-  ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')}`],
+  ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk`],
 ];
 
 export const infoReport = (result: InfoResult): string[] =>

@@ -3,7 +3,7 @@ import { totalLength } from '../bytes/runs.ts';
 import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
-import { formatBytes } from '../units.ts';
+import { formatBytes, formatSeconds } from '../units.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
@@ -40,7 +40,7 @@ export const createIntent = (
     keeps: ['All files, and all other images.'],
     loses: replaced.map(
       (image) =>
-        `The ${image.control.kind} image ${image.id.slice(0, 8)} "${image.control.name}", which the new one replaces.`,
+        `The ${image.control.kind} image ${image.id.slice(0, 8)} "${image.control.name}" will be removed: the new one replaces it.`,
     ),
     table: undefined,
   };
@@ -66,14 +66,15 @@ export const restoreIntent = (
     deviceName: basename(place.path),
     target: {
       path: place.path,
-      size: identity.size,
+      // Through the partition's own node, what is shown is the partition; otherwise the disk, which has no label.
+      size: place.disk === undefined ? place.partition.size : identity.size,
       ...(identity.model === undefined ? {} : { model: identity.model }),
       ...(identity.serial === undefined ? {} : { serial: identity.serial }),
-      label: image.control.fileSystem.label,
+      ...(place.disk === undefined ? { label: image.control.fileSystem.label } : {}),
     },
     image: summarise(chosen),
     writes: [
-      `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${new Date(image.control.created * 1000).toISOString()}.`,
+      `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${formatSeconds(image.control.created)}.`,
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
     ],
     keeps: [

@@ -26,7 +26,7 @@ test('the plan is shown, and the device name must be typed', async (t) => {
   t.regex(stderr, /Will be kept:\n {2}- image 3f2a91c4\n/);
   t.regex(stderr, /WILL BE LOST:\n {2}- everything on/);
   t.regex(stderr, /Type sda2 to go on; anything else stops here: $/);
-  t.regex(stdout, /^\/dev\/sda2 is restored from the user image 3f2a91c4/);
+  t.regex(stdout, /^Partition 2 of \/dev\/sda2 \(label "root"\) is restored from the user image 3f2a91c4/);
 });
 
 for (const answer of ['sda', 'yes', 'SDA2', '', 'sda2 sda2', null]) {

@@ -12,6 +12,21 @@ test('a way out follows what was found with one full stop', (t) => {
   t.is(refused('no', { code: 'x', wayOut }).message, 'no. Mount it once.');
 });
 
+test('times are shown in one form, whatever the time zone of the machine', async (t) => {
+  const before = process.env['TZ'];
+  process.env['TZ'] = 'Asia/Kolkata';
+  try {
+    t.regex((await say(['info', 'disk'])).stdout, /created +2026-11-20 14:03 UTC\n/);
+  } finally {
+    if (before === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = before;
+  }
+});
+
+test('positions are decimal, as in reports', (t) => {
+  t.is(refused('no', { code: 'x', offset: 4096 }).message, 'no at byte position 4096');
+});
+
 test('what is mounted is said once', (t) => {
   const error = t.throws(() =>
     refuseUses('/dev/sda2', [{ by: 'mount', device: '/dev/sda2', where: '/home' }]),
