@@ -49,10 +49,11 @@ export class HoldfastError extends Error {
 const describe = (message: string, detail: ErrorDetail): string => {
   let text = message;
   if (detail.structure !== undefined) text = `${detail.structure}: ${text}`;
-  if (detail.offset !== undefined) text += ` at byte position 0x${detail.offset.toString(16)}`;
+  if (detail.offset !== undefined) text += ` at byte position ${detail.offset}`;
   if (detail.expected !== undefined) text += `, expected ${detail.expected}`;
   if (detail.found !== undefined) text += `, found ${detail.found}`;
-  if (detail.wayOut !== undefined) text += `. ${detail.wayOut}`;
+  // What was found may be a sentence of its own.
+  if (detail.wayOut !== undefined) text = `${text.replace(/\.+$/, '')}. ${detail.wayOut}`;
   return text;
 };
 

@@ -1,3 +1,6 @@
+// First of all: see there.
+import './young-generation.ts';
+
 import { readFileSync } from 'node:fs';
 import { runTui } from '../tui/app.ts';
 import { run } from './cli/run.ts';

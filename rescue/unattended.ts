@@ -326,7 +326,7 @@ export const runUnattended = async (
     const failure = failureOf(error);
     exit = failure.exit;
     world.say(`holdfast: ${failure.message}`);
-    if (failure.next !== undefined) world.say(`It is unfinished. What to do next: ${failure.next}`);
+    if (failure.next !== undefined) world.say(`What to do next: ${failure.next}`);
     else if (exit === 'refused' || exit === 'not-found') world.say('Nothing was written.');
     world.note(traceOf(error));
   }

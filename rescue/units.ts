@@ -40,6 +40,10 @@ export const roundUp = (value: number, multiple: number): number => roundDown(va
 export const isPowerOfTwo = (value: number): boolean =>
   Number.isSafeInteger(value) && value > 0 && Number.isInteger(Math.log2(value));
 
+/** A time in seconds since 1970 as `2026-11-22 14:03 UTC`: the one form in which people are shown times. */
+export const formatSeconds = (seconds: number): string =>
+  `${new Date(seconds * 1000).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+
 const SUFFIXES = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 /** `1536` -> `1.5 KiB`: for people, never for machines. */

@@ -169,7 +169,7 @@ export const parseArguments = (argv: readonly string[], options: ParseOptions = 
   );
   if (argv.length === 0) return { text: helpOf(program), exit: 'usage' };
   try {
-    program.parse([...argv], { from: 'user' });
+    program.parse(helpWords(argv), { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return { text, exit: 'done' };
     throw error;
@@ -184,6 +184,12 @@ export const parseArguments = (argv: readonly string[], options: ParseOptions = 
   if (target === '') throw misuse(command, 'TARGET is empty', 'target.missing');
   return { invocation: { command, target, values: checkTogether(command, values) } };
 };
+
+/** `help create` is `create --help`. */
+const helpWords = (argv: readonly string[]): string[] =>
+  argv[0] !== 'help'
+    ? [...argv]
+    : [...argv.slice(1), ...(argv[1] === undefined || isCommand(argv[1]) ? ['--help'] : [])];
 
 const helpOf = (program: Command): string => {
   let text = '';

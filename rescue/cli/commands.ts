@@ -18,6 +18,8 @@ export interface Outcome {
   readonly document: object;
   /** The same for people. */
   readonly report: readonly string[];
+  /** The same again in one line. */
+  readonly command: string;
   /** For standard error: why the exit code is not 0. */
   readonly complaint?: string;
 }
@@ -53,7 +55,7 @@ const placeOf = ({ target, values }: Invocation) => ({
   ...(values.partition === undefined ? {} : { partition: values.partition }),
 });
 
-const ending = ({ invocation }: CommandContext) => ({ command: equivalentCommand(invocation) });
+const commandOf = ({ invocation }: CommandContext): string => equivalentCommand(invocation);
 
 const create = async (context: CommandContext): Promise<Outcome> => {
   const { values } = context.invocation;
@@ -75,7 +77,8 @@ const create = async (context: CommandContext): Promise<Outcome> => {
   );
   return {
     exit: 'done',
-    document: { ...result, ...plan.document(), ...ending(context) },
+    document: { ...result, ...plan.document(), command: commandOf(context) },
+    command: commandOf(context),
     report: [...plan.lines(), ...createReport(result, context)],
   };
 };
@@ -87,7 +90,8 @@ const list = async (context: CommandContext): Promise<Outcome> => {
   const found = result.images.length > 0;
   return {
     exit: found ? 'done' : 'not-found',
-    document: { ...result, ...ending(context) },
+    document: { ...result, command: commandOf(context) },
+    command: commandOf(context),
     report: listReport(result, width),
     ...(found ? {} : { complaint: `no image found on ${result.target}` }),
   };
@@ -100,7 +104,12 @@ const selectionOf = (invocation: Invocation) => ({
 
 const info = async (context: CommandContext): Promise<Outcome> => {
   const result = await context.jobs.info(selectionOf(context.invocation), context.options);
-  return { exit: 'done', document: { ...result, ...ending(context) }, report: infoReport(result) };
+  return {
+    exit: 'done',
+    document: { ...result, command: commandOf(context) },
+    command: commandOf(context),
+    report: infoReport(result),
+  };
 };
 
 const verify = async (context: CommandContext): Promise<Outcome> => {
@@ -110,7 +119,8 @@ const verify = async (context: CommandContext): Promise<Outcome> => {
   const { problems } = result;
   return {
     exit: problems.length === 0 ? 'done' : 'damaged',
-    document: { ...result, ...ending(context) },
+    document: { ...result, command: commandOf(context) },
+    command: commandOf(context),
     report: verifyReport(result, width),
     ...(problems.length === 0
       ? {}
@@ -136,10 +146,11 @@ const restore = async (context: CommandContext): Promise<Outcome> => {
     },
     context.options,
   );
-  const incomplete = result.lost.length > 0;
+  const incomplete = result.lostFrames > 0;
   return {
     exit: incomplete ? 'damaged' : 'done',
-    document: { ...result, ...plan.document(), ...ending(context) },
+    document: { ...result, ...plan.document(), command: commandOf(context) },
+    command: commandOf(context),
     report: [
       ...plan.lines(),
       ...restoreReport(result, { ...context, to: values.to ?? invocation.target, verifyAfter }),
@@ -157,9 +168,15 @@ const remove = async (context: CommandContext): Promise<Outcome> => {
     confirm: plan.confirm,
   };
   const result: ImageResult & { readonly written: boolean } = await jobs.remove(request, context.options);
+  // What SEL meant is gone, and would mean another image now.
+  const command = equivalentCommand({
+    ...invocation,
+    values: { ...invocation.values, ...(result.written ? { image: result.image.id } : {}) },
+  });
   return {
     exit: 'done',
-    document: { ...result, ...plan.document(), ...ending(context) },
+    document: { ...result, ...plan.document(), command },
+    command,
     report: [...plan.lines(), ...removeReport(result)],
   };
 };

@@ -6,7 +6,7 @@ import { intentLines } from './intent.ts';
 import type { Output } from './output.ts';
 
 /** Standard input, which may be a terminal. */
-export type Input = Readable & { readonly isTTY?: boolean };
+export type Input = Readable & { readonly isTTY?: boolean; setRawMode?(raw: boolean): unknown };
 
 export const noTerminal = (): HoldfastError =>
   refused('not confirmed: there is no terminal to ask on', {
@@ -14,9 +14,38 @@ export const noTerminal = (): HoldfastError =>
     wayOut: 'Run it on a terminal, or give --yes if you are sure.',
   });
 
+/** Milliseconds for which input is thrown away before the question: more than a terminal takes to hand over what it has. */
+const SETTLING = 150;
+const CTRL_C = 3;
+
+/**
+ * Throws away what was typed before the question: nobody agrees to what was not shown. Raw for a moment, because a terminal
+ * keeps back a line that is not ended yet. Throws `cancelled` on Ctrl-C, which is no signal meanwhile.
+ */
+const discardPending = async (input: Input, signal: AbortSignal): Promise<void> => {
+  let stopped = false;
+  const discard = (chunk: Uint8Array | string): void => {
+    stopped ||= Buffer.from(chunk as string).includes(CTRL_C);
+  };
+  input.setRawMode?.(true);
+  input.on('data', discard);
+  try {
+    await new Promise<void>((resolve) => setTimeout(resolve, SETTLING));
+  } finally {
+    input.off('data', discard);
+    input.pause();
+    input.setRawMode?.(false);
+  }
+  if (stopped || signal.aborted) throw cancelled('stopped on request', { code: 'cancelled' });
+};
+
 /** One line from `input`; undefined at its end. Throws `cancelled`. */
 const readLine = (input: Input, signal: AbortSignal): Promise<string | undefined> =>
   new Promise((resolve, reject) => {
+    if (input.readableEnded || input.destroyed) {
+      resolve(undefined);
+      return;
+    }
     const lines = createInterface({ input, terminal: false });
     const onAbort = (): void => {
       reject(cancelled('stopped on request', { code: 'cancelled' }));
@@ -46,7 +75,7 @@ export interface QuestionOptions {
 }
 
 /**
- * Shows the plan and has the device's name typed, unless `--yes` was given. Throws `refused` (`unconfirmed`) on any
+ * Shows the plan and has the device's name typed afterwards, unless `--yes` was given. Throws `refused` (`unconfirmed`) on any
  * other answer, `cancelled` on Ctrl-C.
  */
 export const askForName = async (intent: Intent, options: QuestionOptions): Promise<true> => {
@@ -54,6 +83,7 @@ export const askForName = async (intent: Intent, options: QuestionOptions): Prom
   output.say(intentLines(intent, width).join('\n'));
   if (yes) return true;
   if (!canAsk) throw noTerminal();
+  await discardPending(stdin, signal);
   output.ask(`Type ${intent.deviceName} to go on; anything else stops here: `);
   const answer = await readLine(stdin, signal);
   output.log.write(answer === undefined ? '(end of input)' : `answer: ${answer}`);

@@ -157,7 +157,11 @@ export const COMMANDS = {
   verify: spec('check that an image is whole', TARGET_OR_FILE_HELP, [
     PARTITION,
     IMAGE,
-    { flags: '--repair', help: 'rewrite slot headers after a defragmenter has moved the container' },
+    {
+      flags: '--repair',
+      help: 'rewrite slot headers after a defragmenter has moved the container',
+      notYet: true,
+    },
   ]),
   restore: spec('bring a partition back from an image', TARGET_HELP, [
     PARTITION,

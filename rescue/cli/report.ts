@@ -23,6 +23,16 @@ export interface ReportOptions {
 const title = (image: ImageSummary): string =>
   `image ${image.id.slice(0, 8)}${image.name === '' ? '' : ` "${printable(image.name)}"`}`;
 
+/** TARGET, or the partition of it that the image is of. */
+const placeOf = (target: string, { partition }: ImageSummary): string =>
+  partition.offset > 0 && partition.number !== null
+    ? `partition ${partition.number} of ${printable(target)}`
+    : printable(target);
+
+const labelled = ({ label }: ImageSummary): string => (label === '' ? '' : ` (label "${printable(label)}")`);
+
+const capitalised = (text: string): string => (text.startsWith('partition ') ? `P${text.slice(1)}` : text);
+
 const NOTHING_WRITTEN = 'Nothing was written.';
 
 const statLines = (stats: Stats): string[] => [
@@ -42,8 +52,8 @@ export const createReport = (result: CreateResult, options: ReportOptions): stri
   const { image, stats, replaced, written, target } = result;
   if (!written) return [NOTHING_WRITTEN, ...statLines(stats)];
   return [
-    `The ${image.kind} ${title(image)} is now inside ${printable(target)}.`,
-    `${formatBytes(image.usedBytes)} in use, stored in ${formatBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')}.`,
+    `The ${image.kind} ${title(image)} is now inside ${placeOf(target, image)}${labelled(image)}.`,
+    `${formatBytes(image.usedBytes)} in use, stored in ${formatBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk.`,
     ...stateLines(image),
     ...(replaced.length === 0
       ? []
@@ -56,7 +66,8 @@ export const createReport = (result: CreateResult, options: ReportOptions): stri
 const TABLE: Record<RestoreResult['partitionTable'], string> = {
   kept: 'The partition table was kept.',
   added: 'The partition was added to the partition table.',
-  rebuilt: 'The partition table was rebuilt.',
+  rebuilt:
+    'The partition table was rebuilt. Other partitions in it came back as entries only: their contents are not in this image.',
 };
 
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>
@@ -67,12 +78,11 @@ const keptLines = ({ imagesKept }: RestoreResult): string[] =>
 /** Stretches that are shown one by one; `--json` has them all. */
 const MOST_LOST = 20;
 
-const lostLines = ({ lost }: RestoreResult): string[] => {
-  if (lost.length === 0) return [];
-  const bytes = lost.reduce((sum, extent) => sum + extent.length, 0);
+const lostLines = ({ lost, lostFrames, lostBytes }: RestoreResult): string[] => {
+  if (lostFrames === 0) return [];
   const shown = lost.slice(0, MOST_LOST);
   return [
-    `NOT restored, because the image is damaged there: ${formatBytes(bytes)} in ${count(lost.length, 'place')}:`,
+    `NOT restored, because the image is damaged there: ${formatBytes(lostBytes)} in ${count(lostFrames, 'frame')}:`,
     ...shown.map(({ start, length }) => `  ${length} bytes at byte ${start}`),
     ...(shown.length < lost.length ? [`  and ${count(lost.length - shown.length, 'more place')}`] : []),
   ];
@@ -84,9 +94,9 @@ export const restoreReport = (
 ): string[] => {
   const { image, stats, written } = result;
   if (!written) return [NOTHING_WRITTEN, ...lostLines(result), ...statLines(stats)];
-  const whole = result.lost.length === 0 ? '' : ', but not all of it';
+  const whole = result.lostFrames === 0 ? '' : ', but not all of it';
   return [
-    `${printable(options.to)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
+    `${capitalised(options.to === result.target ? placeOf(options.to, image) : printable(options.to))}${labelled(image)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
     TABLE[result.partitionTable],
     ...keptLines(result),
     ...lostLines(result),
@@ -98,7 +108,7 @@ export const restoreReport = (
 };
 
 export const removeReport = ({ image, stats, written, target }: RemoveResult): string[] => [
-  written ? `The ${image.kind} ${title(image)} is removed from ${printable(target)}.` : NOTHING_WRITTEN,
+  written ? `The ${image.kind} ${title(image)} is removed from ${placeOf(target, image)}.` : NOTHING_WRITTEN,
   ...statLines(stats),
 ];
 
@@ -113,12 +123,16 @@ const problemLines = (problem: Problem, width: number): string[] => {
   ];
 };
 
+const DAMAGED =
+  'What to do: make a new image if the partition itself is well (holdfast create); if it is not, what is whole of this one can be brought back with holdfast restore --salvage.';
+
 export const verifyReport = ({ image, stats, problems }: VerifyResult, width: number): string[] => [
   problems.length === 0
     ? `The ${image.kind} ${title(image)}: no problem found.`
     : `The ${image.kind} ${title(image)}: ${count(problems.length, 'problem')}.`,
   ...stateLines(image),
   ...problems.flatMap((problem) => problemLines(problem, width)),
+  ...(problems.length === 0 ? [] : [wrap(DAMAGED, { width })]),
   ...statLines(stats),
 ];
 
@@ -137,7 +151,7 @@ const imageFacts = (image: ImageSummary): [string, string][] => [
     `${image.partition.number ?? '(no number)'}, at byte ${image.partition.offset}, ${exactBytes(image.partition.size)}`,
   ],
   ['in use', exactBytes(image.usedBytes)],
-  ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')}`],
+  ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk`],
 ];
 
 export const infoReport = (result: InfoResult): string[] =>

@@ -82,7 +82,7 @@ class JobWatch {
   agreed = false;
 
   constructor({ command, values }: Invocation) {
-    this.#writesUnasked = (command === 'create' && !values.dryRun) || values.repair === true;
+    this.#writesUnasked = command === 'create' && !values.dryRun;
   }
 
   event(event: JobEvent): void {
@@ -146,7 +146,7 @@ const tellOutcome = (outcome: Outcome, invocation: Invocation, output: Output): 
     output.print(outcome.report.join('\n'));
     output.print('');
     output.print('The same again in one line:');
-    output.print(`  ${equivalentCommand(invocation)}`, true);
+    output.print(`  ${outcome.command}`, true);
   }
   if (outcome.complaint !== undefined) output.say(`holdfast: ${outcome.complaint}`);
 };
@@ -170,8 +170,11 @@ const tellFailure = (
     output.printDocument({ ...nothing, ...failureDocument(failure) });
   }
   output.say(`holdfast: ${failure.message}`);
-  if (failure.exit === 'refused' && WRITERS.has(command ?? '')) output.say('Nothing was written.');
-  if (failure.next !== undefined) output.say(`It is unfinished. What to do next: ${failure.next}`);
+  // After the first write a failure says what to do next.
+  const before = failure.next === undefined && !/nothing was written/i.test(failure.message);
+  const stopped = failure.exit === 'refused' || failure.exit === 'cancelled';
+  if (stopped && before && WRITERS.has(command ?? '')) output.say('Nothing was written.');
+  if (failure.next !== undefined) output.say(`What to do next: ${failure.next}`);
   const trace = traceOf(failure.error);
   output.log.write(`failed: ${trace}`);
   if (debug) output.printText(`${trace}\n`, 'stderr');

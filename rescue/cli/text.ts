@@ -1,4 +1,4 @@
-import { formatBytes } from '../units.ts';
+import { formatBytes, formatSeconds } from '../units.ts';
 
 /** Plain text for terminals: nothing that comes from a disk may move the cursor or change a line that stands. */
 
@@ -91,12 +91,10 @@ export const formatDuration = (seconds: number): string => {
     : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 };
 
-/** An ISO time in this machine's time zone: `2026-11-22 14:03`. Other text stays as it is. */
+/** An ISO time: `2026-11-22 14:03 UTC`. Other text stays as it is. */
 export const formatTime = (iso: string): string => {
-  const time = new Date(iso);
-  if (Number.isNaN(time.getTime())) return iso;
-  const day = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  return `${day} ${two(time.getHours())}:${two(time.getMinutes())}`;
+  const time = Date.parse(iso);
+  return Number.isNaN(time) ? iso : formatSeconds(time / 1000);
 };
 
 /** `1 image`, `2 images`. */

@@ -50,7 +50,19 @@ export const parseSwaps = (text: string): string[] =>
     .map(unescapeOctal);
 
 /** Without /proc nothing is known, which must not pass for "not mounted": the error goes up. */
-const mounts = (): MountEntry[] => parseMountInfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+const mounts = (): MountEntry[] => {
+  let text: string;
+  try {
+    text = readFileSync('/proc/self/mountinfo', 'utf8');
+  } catch (cause) {
+    throw refused('it cannot be told what is mounted: /proc/self/mountinfo cannot be read', {
+      code: 'no-proc',
+      wayOut: 'Mount it first: mount -t proc proc /proc',
+      cause,
+    });
+  }
+  return parseMountInfo(text);
+};
 
 const swaps = (): string[] => {
   try {
@@ -167,7 +179,6 @@ export const refuseUses = (target: string, uses: readonly DeviceUse[]): void => 
   if (use.by === 'mount') {
     throw refused(`${what} is mounted on ${use.where}`, {
       code: 'mounted',
-      found: use.where,
       wayOut: UNMOUNT,
     });
   }

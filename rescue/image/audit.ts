@@ -2,7 +2,16 @@ import { crc32 } from 'node:zlib';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { isHoldfastError } from '../errors.ts';
 import { type MutableHomes, writeInSector } from './commit.ts';
-import { AUDIT, AUDIT_ACTION, AUDIT_ENTRIES, AUDIT_ENTRY, AUDIT_MAGIC, AUDIT_POSITION } from './layout.ts';
+import {
+  AUDIT,
+  AUDIT_ACTION,
+  AUDIT_ENTRIES,
+  AUDIT_ENTRY,
+  AUDIT_MAGIC,
+  AUDIT_POSITION,
+  MAX_COUNTER,
+  MAX_TIME,
+} from './layout.ts';
 
 /** What happened with an image since it was made: kept in its mutable area, in one sector. */
 export interface AuditEntry {
@@ -27,7 +36,7 @@ const encodeEntry = ({ action, time, salvaged }: AuditEntry): Uint8Array =>
 const decodeEntry = (bytes: Uint8Array): AuditEntry | undefined => {
   const { time, action, salvaged } = AUDIT_ENTRY.decode(bytes);
   const name = Object.entries(AUDIT_ACTION).find(([, code]) => code === action)?.[0];
-  return name === undefined
+  return name === undefined || time > MAX_TIME
     ? undefined
     : { action: name as AuditEntry['action'], time, salvaged: salvaged !== 0 };
 };
@@ -43,7 +52,12 @@ export const readAudit = (
     if (crc32(bytes.subarray(0, AUDIT.offsetOf('crc'))) !== AUDIT.get(bytes, 'crc')) return undefined;
     const field = AUDIT.decode(bytes);
     if (Buffer.from(field.magic).toString('latin1') !== AUDIT_MAGIC) return undefined;
-    if (Buffer.compare(field.image_id, imageId) !== 0 || field.count > AUDIT_ENTRIES) return undefined;
+    if (
+      Buffer.compare(field.image_id, imageId) !== 0 ||
+      field.count > AUDIT_ENTRIES ||
+      field.total > MAX_COUNTER
+    )
+      return undefined;
     const latest = Array.from({ length: field.count }, (_, index) =>
       decodeEntry(field.latest.subarray(index * AUDIT_ENTRY.size, (index + 1) * AUDIT_ENTRY.size)),
     ).filter((entry) => entry !== undefined);
@@ -71,7 +85,7 @@ export const appendAudit = (
   const bytes = AUDIT.encode({
     magic: Buffer.from(AUDIT_MAGIC),
     image_id: imageId,
-    total: (before?.total ?? 0) + 1,
+    total: Math.min((before?.total ?? 0) + 1, MAX_COUNTER),
     first: encodeEntry(before?.first ?? entry),
     latest: entries,
     count: latest.length,

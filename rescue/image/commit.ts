@@ -1,8 +1,17 @@
 import { crc32 } from 'node:zlib';
 import type { Device, ReadableDevice } from '../device/device.ts';
-import { isHoldfastError } from '../errors.ts';
+import { isHoldfastError, refused } from '../errors.ts';
 import type { ByteLength, ByteOffset } from '../units.ts';
-import { COMMIT, COMMIT_MAGIC, COMMIT_POSITION, COMMIT_STATE, MAX_SIBLINGS, SIBLING } from './layout.ts';
+import {
+  COMMIT,
+  COMMIT_MAGIC,
+  COMMIT_POSITION,
+  COMMIT_STATE,
+  MAX_COUNTER,
+  MAX_SIBLINGS,
+  MAX_TIME,
+  SIBLING,
+} from './layout.ts';
 
 /** Another committed image on the same disk. */
 export interface Sibling {
@@ -64,6 +73,18 @@ export const encodeCommit = (commit: Commit): Uint8Array => {
   return bytes;
 };
 
+/** The next of a counter. Throws `refused` (`image.counter`): only a forged record has one that is used up. */
+export const nextOf = (counter: number, what: string): number => {
+  if (counter < MAX_COUNTER) return counter + 1;
+  throw refused(`the ${what} of an image is used up`, {
+    code: 'image.counter',
+    structure: 'commit record',
+    expected: `below ${MAX_COUNTER}`,
+    found: counter,
+    wayOut: 'No image counts so far by itself: remove the images of this partition.',
+  });
+};
+
 /** Undefined for anything that is not a whole, valid commit record of this image. */
 export const parseCommit = (bytes: Uint8Array, imageId: Uint8Array): Commit | undefined => {
   // Before anything else: noise is full of numbers that no field can hold.
@@ -71,6 +92,8 @@ export const parseCommit = (bytes: Uint8Array, imageId: Uint8Array): Commit | un
   if (crc32(bytes.subarray(0, COMMIT.offsetOf('crc'))) !== COMMIT.get(bytes, 'crc')) return undefined;
   const field = COMMIT.decode(bytes);
   if (Buffer.compare(field.image_id, imageId) !== 0 || field.sibling_count > MAX_SIBLINGS) return undefined;
+  const counters = [field.serial, field.generation, field.sequence];
+  if (field.time > MAX_TIME || counters.some((each) => each > MAX_COUNTER)) return undefined;
   const state = Object.entries(COMMIT_STATE).find(([, code]) => code === field.state)?.[0];
   if (state === undefined) return undefined;
   const siblings: Sibling[] = [];
@@ -147,7 +170,7 @@ export const isBlankCommit = (partition: ReadableDevice, home: ByteOffset): bool
 export const writeCommit = (partition: Device, homes: MutableHomes, next: Omit<Commit, 'serial'>): Commit => {
   const current = readCommit(partition, homes, next.imageId);
   const slots = current === undefined ? ([0, 1] as const) : ([current.slot === 0 ? 1 : 0] as const);
-  const commit = { ...next, serial: (current?.commit.serial ?? 0) + 1 };
+  const commit = { ...next, serial: nextOf(current?.commit.serial ?? 0, 'serial number') };
   const record = encodeCommit(commit);
   for (const slot of slots) {
     writeInSector(partition, homes[slot] + COMMIT_POSITION, record);

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 import { corrupt } from '../errors.ts';
-import { MAX_FRAME_SIZE } from './layout.ts';
+import { MAX_COUNTER, MAX_FRAME_SIZE, MAX_TIME } from './layout.ts';
 
 /**
  * The control stream: one JSON document that says what the image is. Everything in it is checked against this schema
@@ -21,9 +21,9 @@ const schema = v.object({
   kind: v.picklist(IMAGE_KINDS),
   name: short,
   /** Number of the image in its partition: later images have higher ones. */
-  sequence: natural,
+  sequence: v.pipe(natural, v.maxValue(MAX_COUNTER)),
   /** Seconds since 1970. */
-  created: natural,
+  created: v.pipe(natural, v.maxValue(MAX_TIME)),
   tool: short,
   fileSystem: v.object({
     kind: v.picklist(['ext2', 'ext3', 'ext4', 'fat12', 'fat16', 'fat32', 'ntfs']),

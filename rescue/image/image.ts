@@ -1,4 +1,5 @@
 import type { ReadableDevice } from '../device/device.ts';
+import type { HoldfastError } from '../errors.ts';
 import type { ByteLength, Extent, Run } from '../units.ts';
 import type { StreamHead } from './anchor.ts';
 import type { Commit } from './commit.ts';
@@ -7,6 +8,7 @@ import type { SlotHomes } from './extents.ts';
 import type { JournalPlace } from './journal.ts';
 import type { LogReader } from './log-reader.ts';
 import type { ClusterMap } from './map.ts';
+import type { LogGap } from './scanned-map.ts';
 import type { SlotIdentity } from './slot.ts';
 
 /**
@@ -38,6 +40,10 @@ export interface Image {
   readonly rawBytes: ByteLength;
   readonly storedBytes: ByteLength;
   readonly map: ClusterMap;
+  /** What is wrong with the index of the map, as far as the map was read; the data records stand in for it. */
+  indexDamage(): HoldfastError | undefined;
+  /** Where data is missing, as far as the map was read. */
+  gaps(): readonly LogGap[];
   /** A reader of the log; `readAhead` in slots. */
   log(readAhead?: number): LogReader;
   /** What the anchors say of each stream; empty for an image put together from single slots. */

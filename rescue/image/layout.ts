@@ -32,6 +32,11 @@ export const SLOT_HEADER_SIZE = 256;
 /** Every slot whose index is a multiple of this is an anchor: 64 MiB apart at 64 KiB, 4 MiB at 4 KiB. */
 export const ANCHOR_INTERVAL = 1024;
 
+/** Seconds since 1970 at most: the end of the year 9999, beyond which dates are not written in the usual form. */
+export const MAX_TIME = 253_402_300_799;
+/** Serials, sequence numbers and other counters at most: there is always room for the next. */
+export const MAX_COUNTER = 2 ** 52;
+
 /** Raw bytes of one frame at most; also of one index record, so that every record can be decoded in one buffer. */
 export const MAX_FRAME_SIZE = 256 * 1024;
 /** Clusters above this size are counted in pieces of this size, so that a frame always holds whole units. */

@@ -11,6 +11,9 @@ import { MAX_SLOT_SIZE, MIN_SLOT_SIZE, PAGE_REFERENCE, SLOT_HEADER_SIZE, type St
 import { LogReader, type SlotSource } from './log-reader.ts';
 import { PagedMap } from './map.ts';
 import { sha256 } from './record.ts';
+import { RecoveringMap } from './recovering-map.ts';
+import { ScannedLog } from './scanned-log.ts';
+import { ScannedMap } from './scanned-map.ts';
 import { journalSlotIndices, mutableBIndex, sealedExtents } from './sealed.ts';
 import {
   formatImageId,
@@ -173,7 +176,11 @@ export const openImage = ({ device, anchorHome, asFile = false }: OpenOptions): 
   const parsed = parseControl(control);
   checkAgreement(parsed, header);
   const index = lazily(() => readIndex(source, anchor));
-  const map = lazily(() => new PagedMap(new LogReader(source, 1), index()));
+  const records = anchor.streams.find(({ stream }) => stream === 'data')?.records ?? 0;
+  const map = new RecoveringMap(
+    lazily(() => new PagedMap(new LogReader(source, 1), index())),
+    new ScannedMap(new ScannedLog(source), records),
+  );
   return {
     id: parsed.id,
     identity: header,
@@ -192,7 +199,9 @@ export const openImage = ({ device, anchorHome, asFile = false }: OpenOptions): 
     rawBytes: anchor.rawBytes,
     storedBytes: anchor.storedBytes,
     streams: anchor.streams,
-    map: { entriesFrom: (space, unit) => map().entriesFrom(space, unit) },
+    map,
+    indexDamage: () => map.damage,
+    gaps: () => map.gaps,
     log: (readAhead) => new LogReader(source, readAhead),
     inUse: () => {
       const head = headOf(anchor, 'bitmap');

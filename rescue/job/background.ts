@@ -5,6 +5,9 @@ import type { Confirm } from './results.ts';
 import { type FromJob, type JobStart, packError, type ToJob, unpackError } from './thread-messages.ts';
 import { startWorker } from './worker-source.ts';
 
+/** For a job's new objects, in MiB: V8 would let them take 64 MiB of garbage (see `young-generation.ts`). */
+const YOUNG = { maxYoungGenerationSizeMb: 4 };
+
 type AnyRequest = object & { readonly confirm?: Confirm };
 
 /**
@@ -20,7 +23,7 @@ const runInThread = (name: JobName, request: AnyRequest, options: JobOptions): P
       return;
     }
     const start: JobStart = { name, request: plain, asks: confirm !== undefined, now };
-    const worker = startWorker('job', { workerData: start });
+    const worker = startWorker('job', { workerData: start, resourceLimits: YOUNG });
     const tell = (message: ToJob): void => worker.postMessage(message);
     const cancel = (): void => tell({ cancel: true });
     const end = (finish: () => void): void => {

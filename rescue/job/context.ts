@@ -1,4 +1,5 @@
 import { cancelled, usage } from '../errors.ts';
+import { MAX_TIME } from '../image/layout.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { Pipeline } from './pipeline.ts';
 import { type Touch, type TouchEvent, Touched } from './touched.ts';
@@ -52,7 +53,6 @@ export class JobContext {
   readonly #signal: AbortSignal | undefined;
   readonly #touched: Touched;
   #pipeline: Pipeline | undefined;
-  #locked = false;
 
   constructor(options: JobOptions = {}) {
     this.#onEvent = options.onEvent;
@@ -82,7 +82,7 @@ export class JobContext {
 
   /** Throws `cancelled` if that was asked for. Call where stopping leaves nothing half done. */
   throwIfCancelled(): void {
-    if (!this.#locked && this.#signal?.aborted === true) {
+    if (this.#signal?.aborted === true) {
       throw cancelled('stopped on request', { code: 'cancelled' });
     }
   }
@@ -91,16 +91,6 @@ export class JobContext {
   async checkpoint(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     this.throwIfCancelled();
-  }
-
-  /** A stretch that is always finished: a few writes that belong together. */
-  withoutCancelling<T>(body: () => T): T {
-    this.#locked = true;
-    try {
-      return body();
-    } finally {
-      this.#locked = false;
-    }
   }
 
   seconds(): number {
@@ -113,17 +103,14 @@ export class JobContext {
   }
 }
 
-/** The end of the year 9999, beyond which dates are not written in the usual form. */
-const LAST_SECOND = 253_402_300_799;
-
 /** Throws `usage` (`source-date-epoch`): a time that was asked for is not silently another one. */
 const currentTime = (): number => {
   const fixed = process.env['SOURCE_DATE_EPOCH'];
   if (fixed === undefined || fixed === '') return Math.floor(Date.now() / 1000);
-  if (/^\d{1,12}$/.test(fixed) && Number(fixed) <= LAST_SECOND) return Number(fixed);
+  if (/^\d{1,12}$/.test(fixed) && Number(fixed) <= MAX_TIME) return Number(fixed);
   throw usage('SOURCE_DATE_EPOCH is not a time', {
     code: 'source-date-epoch',
-    expected: `seconds since 1970, at most ${LAST_SECOND}`,
+    expected: `seconds since 1970, at most ${MAX_TIME}`,
     found: fixed,
   });
 };

@@ -4,6 +4,7 @@ import { refused } from '../errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import { appendAudit } from '../image/audit.ts';
+import { nextOf } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { clearJournal, encodePatch, writeJournal } from '../image/journal.ts';
 import { PREFERRED_EXTENT } from '../image/placement.ts';
@@ -32,7 +33,8 @@ export const describeImage = (
   request: Pick<CreateRequest, 'kind' | 'name' | 'codec'>,
   imageId: Uint8Array,
 ) => {
-  const sequence = 1 + Math.max(0, ...plan.siblings.map((image) => image.commit?.sequence ?? 0));
+  const latest = Math.max(0, ...plan.siblings.map((image) => image.commit?.sequence ?? 0));
+  const sequence = nextOf(latest, 'sequence number');
   const control = controlOf(access, plan.fileSystem, {
     imageId,
     kind: request.kind,

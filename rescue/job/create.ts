@@ -14,7 +14,7 @@ import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle } from './settle.ts';
 import { protect, refreshSiblings } from './siblings.ts';
-import { openPartition } from './subject.ts';
+import { type OpenPartition, openPartition } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
 import { watchingWrites } from './unfinished.ts';
 import {
@@ -33,6 +33,7 @@ export const create = async (request: CreateRequest, options: JobOptions = {}): 
   const context = new JobContext(options);
   const partition = openPartition(request.target, { partition: request.partition, write: !request.dryRun });
   context.origin = partition.offset;
+  noteChoice(context, request, partition);
   try {
     const access: PartitionAccess = { ...partition, identity: partition.subject.target.identity };
     const made = await createInPartition(context, access, request);
@@ -48,6 +49,18 @@ export const create = async (request: CreateRequest, options: JobOptions = {}): 
     partition.close();
     await context.close();
   }
+};
+
+/** A person who named a disk must hear which of its partitions was meant. */
+const noteChoice = (
+  context: JobContext,
+  { target, partition }: CreateRequest,
+  { entry }: Pick<OpenPartition, 'entry'>,
+): void => {
+  if (entry === undefined || partition !== undefined) return;
+  context.note(
+    `Partition ${entry.number} of ${target} is imaged: no other one has a file system that Holdfast can handle.`,
+  );
 };
 
 export interface Created {

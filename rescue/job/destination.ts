@@ -84,10 +84,11 @@ export const openInPlace = (
   const inPartition = kept
     .filter((each) => each.start === chosen.start)
     .map(({ image }) => ({ image, start: 0 }));
-  if (node !== undefined && entry!.size === size) {
+  if (node !== undefined && entry!.size >= size) {
     const own = openTarget(node.path, { write: true });
     const device = new CountingDevice(own.device);
-    const partition = new Guard(device);
+    // The node of a partition that has grown is longer than the image.
+    const partition = new Guard(new Window(device, { start: 0, length: size }, node.path));
     protectAt(partition, inPartition);
     const close = (): void => {
       own.close();

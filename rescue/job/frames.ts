@@ -1,3 +1,4 @@
+import { isLocalFailure } from '../device/bad-sectors.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
@@ -5,7 +6,6 @@ import { MAX_FRAME_SIZE } from '../image/layout.ts';
 import type { LogReader } from '../image/log-reader.ts';
 import type { MapEntry } from '../image/map.ts';
 import { MAX_RECORD_LENGTH } from '../image/record.ts';
-import { isLocalFailure } from '../locate/bad-sectors.ts';
 import type { ByteLength } from '../units.ts';
 import { BATCH_SIZE, type DecodeFrame, type DecodeTask, INPUT_SIZE } from './frame-task.ts';
 

@@ -1,6 +1,6 @@
 import { readAudit } from '../image/audit.ts';
 import type { Image } from '../image/image.ts';
-import { formatBytes } from '../units.ts';
+import { formatBytes, formatSeconds } from '../units.ts';
 import { openChosen } from './chosen.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import type { InfoRequest, InfoResult } from './results.ts';
@@ -17,11 +17,11 @@ export const info = async (request: InfoRequest, options: JobOptions = {}): Prom
       ['made by', control.tool],
       ['codec', `${control.codec.name}, level ${control.codec.level}`],
       ['slots', `${image.homes.slotCount} of ${formatBytes(identity.slotSize)}`],
-      ['extents', String(image.extents.length)],
+      ['extents', `${image.extents.length} in the order of the slots`],
       ['file system UUID', control.fileSystem.uuid],
       ...Object.entries(control.fileSystem.parameters).map(([key, value]): [string, string] => [
         `${control.fileSystem.kind} ${key}`,
-        String(value),
+        key === 'made' && typeof value === 'number' ? formatSeconds(value) : String(value),
       ]),
       ['partition UUID', control.partition.uuid ?? 'unknown'],
       ['disk', control.disk === null ? 'none' : describeDisk(control.disk)],
@@ -49,8 +49,7 @@ const history = ({ device, mutableHomes, identity }: Image): string => {
   if (audit === undefined) return 'nothing is recorded';
   const dropped = audit.total - audit.latest.length;
   const entries = audit.latest.map(
-    ({ action, time, salvaged }) =>
-      `${action} ${new Date(time * 1000).toISOString()}${salvaged ? ' (with parts lost)' : ''}`,
+    ({ action, time, salvaged }) => `${action} ${formatSeconds(time)}${salvaged ? ' (with parts lost)' : ''}`,
   );
   return [...entries, ...(dropped > 0 ? [`and ${dropped} earlier`] : [])].join('; ');
 };

@@ -3,14 +3,15 @@ import { totalLength } from '../bytes/runs.ts';
 import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
-import { formatBytes } from '../units.ts';
+import { formatBytes, formatSeconds } from '../units.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
+import type { Losses } from './losses.ts';
 import { untouchedBytes } from './restore-plan.ts';
 import type { RestoreSource } from './restore-source.ts';
 import type { Intent } from './results.ts';
 import { summarise } from './summary.ts';
-import type { LostFrame } from './verify-image.ts';
+import { countLosses } from './verify-image.ts';
 import type { PartitionAccess } from './volume.ts';
 
 /** What a create is about to do, for a person or a dry run. */
@@ -39,7 +40,7 @@ export const createIntent = (
     keeps: ['All files, and all other images.'],
     loses: replaced.map(
       (image) =>
-        `The ${image.control.kind} image ${image.id.slice(0, 8)} "${image.control.name}", which the new one replaces.`,
+        `The ${image.control.kind} image ${image.id.slice(0, 8)} "${image.control.name}" will be removed: the new one replaces it.`,
     ),
     table: undefined,
   };
@@ -50,7 +51,7 @@ export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
   place: RestorePlace,
   table: TablePlan | undefined,
-  lost: readonly LostFrame[],
+  lost: Losses,
 ): Intent => {
   const { chosen, kept, found } = source;
   const { image } = chosen;
@@ -65,14 +66,15 @@ export const restoreIntent = (
     deviceName: basename(place.path),
     target: {
       path: place.path,
-      size: identity.size,
+      // Through the partition's own node, what is shown is the partition; otherwise the disk, which has no label.
+      size: place.disk === undefined ? place.partition.size : identity.size,
       ...(identity.model === undefined ? {} : { model: identity.model }),
       ...(identity.serial === undefined ? {} : { serial: identity.serial }),
-      label: image.control.fileSystem.label,
+      ...(place.disk === undefined ? { label: image.control.fileSystem.label } : {}),
     },
     image: summarise(chosen),
     writes: [
-      `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${new Date(image.control.created * 1000).toISOString()}.`,
+      `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${formatSeconds(image.control.created)}.`,
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
     ],
     keeps: [
@@ -85,7 +87,7 @@ export const restoreIntent = (
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
       ),
-      ...(lost.length === 0 ? [] : [`${lost.length} damaged frames of the image cannot be restored.`]),
+      ...(lost.count === 0 ? [] : [`Of the image, ${countLosses(lost)} cannot be restored.`]),
     ],
     table,
   };

@@ -126,7 +126,8 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
     if (newer !== undefined) throw newer;
     throw notFound('no image was found', {
       code: 'no-image',
-      wayOut: 'Every byte of TARGET was looked at. If it is one partition, try the whole disk.',
+      wayOut:
+        'Every byte of it was looked at. An image lies inside its own partition: try another partition or disk.',
     });
   }
   if (isRule(selector)) return selectByRule(images, selector);
@@ -181,6 +182,16 @@ const selectByRule = (images: readonly Found[], selector: 'latest' | 'factory'):
 export const isContainerFile = (subject: Subject): boolean =>
   subject.target.kind === 'file' && subject.device.size >= 4096 && hasSlotMagic(subject.device.read(0, 16));
 
+/** Throws `usage` (`target.image`): a container file has no partition in it that could be changed. */
+export const refuseContainerFile = (subject: Subject): void => {
+  if (!isContainerFile(subject)) return;
+  throw usage(`${subject.target.path} is an image file, not a disk or a partition`, {
+    code: 'target.image',
+    wayOut:
+      'Name the partition. An image file can be looked at with info and verify, or restored with --from.',
+  });
+};
+
 /** Opens NAME.hfi with its following parts NAME.001, ... Throws `corrupt`, `usage`, `io`. */
 export const openContainerFile = (path: string): { readonly image: Image; close(): void } => {
   const first = openFile(path);
@@ -198,10 +209,9 @@ export const openContainerFile = (path: string): { readonly image: Image; close(
       }
     }
     if (first.size < 4096 || !hasSlotMagic(first.read(0, 16))) {
-      throw corrupt(`${path} is not an image`, {
+      throw usage(`${path} is not an image file`, {
         code: 'image.no-slot',
-        structure: 'container file',
-        offset: 0,
+        wayOut: 'Name a container file (.hfi) that was copied whole.',
       });
     }
     const device = new JoinedDevice([first, ...parts.slice(1)]);

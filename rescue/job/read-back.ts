@@ -1,8 +1,8 @@
+import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, ioError } from '../errors.ts';
 import type { SlotHomes } from '../image/extents.ts';
 import { parseSlotHeader, payloadIntact } from '../image/slot.ts';
-import { isLocalFailure } from '../locate/bad-sectors.ts';
 import { MIB } from '../units.ts';
 import type { JobContext, Phase } from './context.ts';
 

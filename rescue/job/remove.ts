@@ -4,7 +4,7 @@ import { refused, usage } from '../errors.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { removeIntent } from './intents.ts';
-import { locateOn, selectImage } from './locating.ts';
+import { locateOn, refuseContainerFile, selectImage } from './locating.ts';
 import { removeImage } from './removal.ts';
 import type { RemoveRequest, RemoveResult } from './results.ts';
 import { settle } from './settle.ts';
@@ -45,6 +45,7 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
   if (request.image === '') throw usage('remove needs --image', { code: 'image' });
   const subject = openSubject(request.target, false);
   try {
+    refuseContainerFile(subject);
     const { partition } = request;
     const located = await locateOn(context, subject, { depth: 'quick', partition });
     const begun = [...located.images, ...listedSiblings(subject.device, located.images)].find(

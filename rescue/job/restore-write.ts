@@ -9,9 +9,9 @@ import type { TablePlan } from '../partition/plan.ts';
 import { type Extent, roundDown } from '../units.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
+import type { Losses } from './losses.ts';
 import type { RestoreSource } from './restore-source.ts';
 import { refreshSiblings } from './siblings.ts';
-import type { LostFrame } from './verify-image.ts';
 import { mutableExtents } from './volume.ts';
 import {
   type Destination,
@@ -25,7 +25,7 @@ import {
 export interface WritePlan {
   readonly final: FinalView;
   readonly table: TablePlan | undefined;
-  readonly lost: readonly LostFrame[];
+  readonly lost: Losses;
 }
 
 /** The order is what makes a cut harmless: unrecognisable first, recognisable last. */
@@ -48,7 +48,7 @@ export const writeRestored = async (
   const destinations = spaces
     .filter((each) => each.of === 'partition')
     .map((space): Destination => ({ space, device: partition, allowed }));
-  const skip = new Set(lost.map((each) => each.frame.entries[0]!.logOffset));
+  const skip = lost.log;
   const failIfNew = lostLater(skip);
   await writeFrames(context, image, destinations, final, failIfNew);
   writeChanges(partition, final, recognition);
@@ -62,7 +62,7 @@ export const writeRestored = async (
   }
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
-  noteRestored(context, source, partition, lost.length > 0);
+  noteRestored(context, source, partition, lost.count > 0);
   refreshSiblings(
     partition,
     source.kept.map((each) => each.image),
@@ -110,7 +110,7 @@ function* outside(changed: SpanSet, recognition: SpanSet): Generator<Extent> {
 
 /** A frame that was whole when it was checked and is not any more: the device is failing under our hands. */
 const lostLater =
-  (known: ReadonlySet<number>) =>
+  (known: SpanSet) =>
   (frame: { readonly entries: readonly { readonly logOffset: number }[] }, reason: string): void => {
     if (known.has(frame.entries[0]!.logOffset)) return;
     throw refused(`the image can no longer be read: ${reason}`, { code: 'image-lost' });
@@ -124,7 +124,7 @@ const writeTable = async (
   place: RestorePlace,
   table: TablePlan,
   failIfNew: ReturnType<typeof lostLater>,
-  skip: ReadonlySet<number>,
+  skip: SpanSet,
 ): Promise<void> => {
   const disk = place.disk!;
   for (const phase of table.patch.phases) {

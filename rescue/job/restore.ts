@@ -1,23 +1,27 @@
 import { refused } from '../errors.ts';
+import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
+import { Losses } from './losses.ts';
 import { planDiskTable, planView } from './restore-plan.ts';
 import { findSource, openPlace, type RestoreSource } from './restore-source.ts';
 import { writeRestored } from './restore-write.ts';
 import { type RestoreRequest, type RestoreResult, UnfinishedError } from './results.ts';
+import { forSalvage } from './salvage.ts';
 import { statsOf, summarise } from './summary.ts';
-import { extentsOf, type LostFrame, requireWhole, verifyFrames } from './verify-image.ts';
+import { requireWhole, verifyFrames } from './verify-image.ts';
 
 /** Brings a partition back from an image; in place, the image and its siblings survive untouched. */
 export const restore = async (request: RestoreRequest, options: JobOptions = {}): Promise<RestoreResult> => {
   const context = new JobContext(options);
   const closers: (() => void)[] = [];
   try {
-    const source = await findSource(context, request, closers);
+    const asFound = await findSource(context, request, closers);
+    const source = request.salvage ? forSalvage(asFound, (text) => context.note(text, 'warning')) : asFound;
     const place = openPlace(request, source);
     closers.push(() => place.close());
     context.origin = place.start;
@@ -42,6 +46,8 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
       imagesKept: source.kept.map((each) => each.image.id),
       written: result.written,
       lost: result.lost,
+      lostFrames: result.lostFrames,
+      lostBytes: result.lostBytes,
     };
   } finally {
     for (const close of closers.reverse()) close();
@@ -54,7 +60,18 @@ interface Outcome {
   readonly table: RestoreResult['partitionTable'];
   readonly tableChanged: boolean;
   readonly lost: readonly Extent[];
+  readonly lostFrames: number;
+  readonly lostBytes: number;
 }
+
+const noteIndex = (context: JobContext, image: Image): void => {
+  const damage = image.indexDamage();
+  if (damage === undefined) return;
+  context.note(
+    `The index of the image is damaged (${damage.message}); its data records say themselves where they belong.`,
+    'warning',
+  );
+};
 
 /** The same with source and place open: everything is checked and planned before the first write. */
 export const restoreTo = async (
@@ -69,8 +86,9 @@ export const restoreTo = async (
   const companions =
     table?.action === 'rebuilt' ? image.control.spaces.filter((each) => each.of === 'disk') : [];
   const own = image.control.spaces.filter((each) => each.of === 'partition');
-  const lost: LostFrame[] = [];
-  await verifyFrames(context, image, [...own, ...companions], (each) => lost.push(each));
+  const lost = new Losses();
+  await verifyFrames(context, image, [...own, ...companions], (each) => lost.add(each));
+  noteIndex(context, image);
   if (!request.salvage) requireWhole(lost, image);
   const final = planView(
     context,
@@ -82,7 +100,9 @@ export const restoreTo = async (
   const outcome = {
     table: table === undefined || table.action === 'none' ? 'kept' : table.action,
     tableChanged: table !== undefined && table.patch.phases.length > 0,
-    lost: lost.flatMap((each) => extentsOf(each.frame)),
+    lost: lost.places,
+    lostFrames: lost.count,
+    lostBytes: lost.bytes,
   } as const;
   if (request.dryRun) return { ...outcome, written: false };
   await context.checkpoint();
@@ -91,7 +111,7 @@ export const restoreTo = async (
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      `${place.path} is unfinished and cannot be mounted; the image is untouched. Run the same command again.`,
+      `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`,
     );
   }
   return { ...outcome, written: true };

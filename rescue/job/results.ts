@@ -86,8 +86,11 @@ export interface RestoreResult extends ImageResult {
   readonly partitionTable: 'kept' | 'added' | 'rebuilt';
   readonly imagesKept: readonly string[];
   readonly written: boolean;
-  /** Frames that could not be restored (only with `salvage`). */
+  /** What could not be restored (only with `salvage`): the lowest 1024 places, neighbours joined. */
   readonly lost: readonly Extent[];
+  /** All of it: frames, or stretches from which no frame can be told; and bytes. */
+  readonly lostFrames: number;
+  readonly lostBytes: ByteLength;
 }
 
 export interface VerifyResult extends ImageResult {

@@ -9,6 +9,7 @@ import { probeFileSystem } from '../fs/probe.ts';
 import { describePartition, isSoundEntry, type Partition, type Table } from '../partition/model.ts';
 import { type LiveTable, readTable, sectorSizeByTable } from '../partition/table.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
+import { refuseContainerFile } from './locating.ts';
 
 /** TARGET, opened, with what surrounds it. */
 export interface Subject {
@@ -119,6 +120,7 @@ export const openPartition = (
 ): OpenPartition => {
   const looking = openSubject(path, false);
   try {
+    refuseContainerFile(looking);
     return choosePartition(looking, options);
   } catch (error) {
     looking.close();

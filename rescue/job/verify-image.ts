@@ -1,15 +1,13 @@
+import { intersect, toExtents } from '../bytes/runs.ts';
 import { corrupt } from '../errors.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
+import type { LogGap } from '../image/scanned-map.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { batchFrames, framesOf, type LoadedBatch, loadBatch, type MappedFrame } from './frames.ts';
-
-/** A frame that cannot be restored. */
-export interface LostFrame {
-  readonly frame: MappedFrame;
-  readonly reason: string;
-}
+import type { Loss, Losses } from './losses.ts';
+import { bitmapDamage } from './salvage.ts';
 
 /** Bytes of the partition, or of the disk for a companion range, that a frame holds. */
 export const extentsOf = (frame: MappedFrame): Extent[] =>
@@ -27,17 +25,58 @@ export const outsideSpace = (frame: MappedFrame): boolean =>
 /** Read-ahead of a pass over the whole log, in slots. */
 const SEQUENTIAL = 16;
 
-/** Reads, decodes and checks every frame; reports each one that is damaged. Writes nothing. */
+/** Where in the volume the content of a gap in the log was; only what was in use, if that is known. */
+function* extentsOfGap(
+  { after, before }: LogGap,
+  spaces: readonly AddressSpace[],
+  inUse: (() => Iterable<Extent>) | undefined,
+): Generator<Extent> {
+  for (const { id, start, length, unit } of spaces) {
+    if (id < after.space || (before !== undefined && id > before.space)) continue;
+    const first = id === after.space ? after.unit * unit : 0;
+    const end = before !== undefined && id === before.space ? Math.min(before.unit * unit, length) : length;
+    if (end <= first) continue;
+    const whole = { start: start + first, length: end - first };
+    // Only the clusters' own space is in the bitmap.
+    if (id === 0 && inUse !== undefined) yield* intersect([whole], inUse());
+    else yield whole;
+  }
+}
+
+/** Gaps for which the bitmap is read; there are so many only if most of the image is gone. */
+const GAPS_LOOKED_UP = 64;
+
+const lostGaps = (image: Image, spaces: readonly AddressSpace[], onLost: (loss: Loss) => void): void => {
+  const gaps = image.gaps();
+  if (gaps.length === 0) return;
+  const { clusterBase, clusterSize } = image.control.geometry;
+  const known = gaps.length <= GAPS_LOOKED_UP && bitmapDamage(image) === undefined;
+  const inUse = known ? () => toExtents(image.inUse(), clusterSize, clusterBase) : undefined;
+  const ascending = [...spaces].sort((a, b) => a.id - b.id);
+  for (const gap of gaps) {
+    const reason = `nothing can be read of the log from ${gap.from} to ${gap.to}`;
+    const log = { start: gap.from, length: gap.to - gap.from };
+    onLost({ extents: extentsOfGap(gap, ascending, inUse), log, reason });
+  }
+};
+
+/**
+ * Reads, decodes and checks every frame; reports each one that is damaged, and each part of the log from which no frame
+ * can be told. Writes nothing.
+ */
 export const verifyFrames = async (
   context: JobContext,
   image: Image,
   spaces: readonly AddressSpace[],
-  onLost: (lost: LostFrame) => void,
+  onLost: (loss: Loss) => void,
 ): Promise<ByteLength> => {
   const log = image.log(SEQUENTIAL);
   const loaded = new Map<object, LoadedBatch>();
   let checked = 0;
-  const lose = (frame: MappedFrame, reason: string): void => onLost({ frame, reason });
+  const lose = (frame: MappedFrame, reason: string): void => {
+    const { logOffset, recordLength } = frame.entries[0]!;
+    onLost({ extents: extentsOf(frame), log: { start: logOffset, length: recordLength }, reason });
+  };
   await context.pipeline.process(
     batchFrames(framesOf(image, spaces)),
     (batch, region) => {
@@ -62,18 +101,34 @@ export const verifyFrames = async (
       loaded.delete(batch);
     },
   );
+  lostGaps(image, spaces, onLost);
   return checked;
 };
 
-/** Throws `corrupt` (`image.frames`) unless every frame is whole. */
-export const requireWhole = (lost: readonly LostFrame[], image: Image): void => {
-  const [first] = lost;
-  if (first === undefined) return;
-  throw corrupt(`${lost.length} of the image's frames are damaged`, {
-    code: 'image.frames',
-    structure: `image ${image.id.slice(0, 8)}`,
-    offset: extentsOf(first.frame)[0]?.start ?? 0,
-    found: first.reason,
-    wayOut: 'Nothing was written. What is whole can be restored with --salvage.',
+/** How much is lost, for people. */
+export const countLosses = ({ count }: Losses): string =>
+  count === 1 ? '1 damaged frame' : `${count} damaged frames`;
+
+/** Throws `corrupt` (`image.frames`, `image.bitmap`) unless every frame is whole, and the bitmap. */
+export const requireWhole = (lost: Losses, image: Image): void => {
+  const structure = `image ${image.id.slice(0, 8)}`;
+  const wayOut = 'Nothing was written. What is whole can be restored with --salvage.';
+  const { first } = lost;
+  if (first !== undefined) {
+    throw corrupt(`the image has ${countLosses(lost)}`, {
+      code: 'image.frames',
+      structure,
+      offset: first.start ?? 0,
+      found: first.reason,
+      wayOut,
+    });
+  }
+  const damage = bitmapDamage(image);
+  if (damage === undefined) return;
+  throw corrupt('it cannot be read which clusters were in use', {
+    code: 'image.bitmap',
+    structure,
+    found: damage.message,
+    wayOut,
   });
 };

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isHoldfastError, refused } from '../errors.ts';
+import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { Problem } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
@@ -9,8 +9,9 @@ import { openChosen } from './chosen.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { forEachSlot } from './read-back.ts';
 import type { VerifyRequest, VerifyResult } from './results.ts';
+import { bitmapDamage } from './salvage.ts';
 import { statsOf, summarise } from './summary.ts';
-import { extentsOf, verifyFrames } from './verify-image.ts';
+import { verifyFrames } from './verify-image.ts';
 import { clusterRuns, openWith } from './volume.ts';
 
 /** Problems that a report lists; more are only counted. */
@@ -52,10 +53,7 @@ export const verify = async (request: VerifyRequest, options: JobOptions = {}): 
         report.add(`image.${state}`, reason ?? `the image is ${state}`, `image ${image.id}`);
       await verifySlots(context, image, chosen.fromFile, report);
       verifyStreams(image, report);
-      await verifyFrames(context, image, image.control.spaces, ({ frame, reason: why }) => {
-        const [first] = extentsOf(frame);
-        report.add('frame.damaged', why, `clusters at byte ${first?.start} of the partition`);
-      });
+      await verifyContent(context, image, report);
       if (!chosen.fromFile) verifyClaim(image, report);
       return {
         target: request.target,
@@ -96,6 +94,25 @@ const verifySlots = (context: JobContext, image: Image, fromFile: boolean, repor
   return forEachSlot(context, 'verify-slots', image.device, image.homes, check, (index, home, error) => {
     report.add('slot.unreadable', error.message, where(index, home));
   });
+};
+
+/** Every frame, through the index; where that is damaged, through the records themselves. */
+const verifyContent = async (context: JobContext, image: Image, report: Report): Promise<void> => {
+  const damaged = (code: string, error: HoldfastError | undefined, what: string): void => {
+    if (error !== undefined) report.add(code, error.message, what);
+  };
+  damaged('index.bitmap', bitmapDamage(image), 'which clusters were in use');
+  try {
+    await verifyFrames(context, image, image.control.spaces, ({ extents, reason: why }) => {
+      const [first] = extents;
+      const where = first === undefined ? 'log' : `clusters at byte ${first.start} of the partition`;
+      report.add('frame.damaged', why, where);
+    });
+  } catch (error) {
+    if (!isHoldfastError(error, 'corrupt')) throw error;
+    report.add(error.detail.code, error.message, 'the cluster map');
+  }
+  damaged('index.map', image.indexDamage(), 'the cluster map');
 };
 
 /** Each stream of the log: as many records as its head says, with the digests it says. */

@@ -221,14 +221,14 @@ const splitByChange = (destination: Destination, final: FinalView | undefined, e
 
 /**
  * Reads everything that was written back from the medium and compares it: whole frames by the SHA-256 that was taken when
- * the image was made, parts and changes byte by byte. `skip` are frames that were lost. Throws `io` (`read-back`).
+ * the image was made, parts and changes byte by byte. `skip` is what was lost, by log position. Throws `io` (`read-back`).
  */
 export const readBackFrames = async (
   context: JobContext,
   image: Image,
   destinations: readonly Destination[],
   final: FinalView | undefined,
-  skip: ReadonlySet<number>,
+  skip: SpanSet,
 ): Promise<void> => {
   const log = image.log(16);
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));

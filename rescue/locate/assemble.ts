@@ -11,14 +11,14 @@ import { ANCHOR_INTERVAL, MAX_JOURNAL_SLOTS } from '../image/layout.ts';
 import { LogReader, type SlotSource } from '../image/log-reader.ts';
 import { checkAgreement } from '../image/reader.ts';
 import { sha256 } from '../image/record.ts';
+import { RANK, ScannedLog } from '../image/scanned-log.ts';
+import { ScannedMap } from '../image/scanned-map.ts';
 import { journalSlotIndices, mutableBIndex, sealedExtents } from '../image/sealed.ts';
 import { unknownRoCompat } from '../image/slot.ts';
 import { dataSlotsBefore, isAnchorIndex } from '../image/slot-order.ts';
 import type { ByteOffset, Extent, Run } from '../units.ts';
 import type { ContainerTraces } from './collect.ts';
 import { isPlaced, partitionStart, placedExtents, placeSlots } from './place.ts';
-import { RANK, ScannedLog } from './scanned-log.ts';
-import { ScannedMap } from './scanned-map.ts';
 
 /** Bytes of an extent table at most; the same limit as when it is read through an anchor. */
 const MAX_EXTENT_TABLE = 64 * 1024 * 1024;
@@ -115,6 +115,8 @@ export const assemble = (
     },
     storedBytes: totalLength(extents),
     map,
+    indexDamage: () => undefined,
+    gaps: () => map.gaps,
     log: (readAhead) => new LogReader(source, readAhead),
     inUse,
     journal: tail?.journal === undefined ? undefined : { homes, slots: tail.journal },

@@ -1,3 +1,4 @@
+import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { corrupt, isHoldfastError } from '../errors.ts';
 import { ANCHOR_INTERVAL, SLOT_HEADER_SIZE } from '../image/layout.ts';
@@ -10,7 +11,6 @@ import {
 } from '../image/slot.ts';
 import { dataSlotsBefore, FIRST_DATA_SLOT, isAnchorIndex } from '../image/slot-order.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
-import { isLocalFailure } from './bad-sectors.ts';
 import type { ScanHit } from './probe.ts';
 
 /** Runs of slots that are kept in all: more than any container within the stated limits needs, some 50 MiB. */

@@ -161,7 +161,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     steps,
     depth,
     bytesRead,
-    bytesCovered: Math.max(bytesCovered, bytesRead),
+    bytesCovered: Math.min(whole.length, Math.max(bytesCovered, bytesRead)),
     newer,
     unusable,
   };

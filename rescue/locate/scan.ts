@@ -1,8 +1,8 @@
 import { endOf, subtract } from '../bytes/runs.ts';
+import { readAround } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { isHoldfastError, usage } from '../errors.ts';
 import { type ByteLength, type ByteOffset, type Extent, KIB, MIB, roundDown, roundUp } from '../units.ts';
-import { readAround } from './bad-sectors.ts';
 import { KnownRanges } from './known.ts';
 import { type DamagedHeader, probeSlots, type ScanHit } from './probe.ts';
 

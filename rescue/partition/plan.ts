@@ -58,6 +58,10 @@ const placeOf = (span: { readonly start: number; readonly size: number }): strin
 const matches = (a: { start: number; size: number }, b: { start: number; size: number }): boolean =>
   a.start === b.start && a.size === b.size;
 
+/** Whether a partition of the table has room for the other from its start on: one that has grown since has. */
+const holds = (a: { start: number; size: number }, b: { start: number; size: number }): boolean =>
+  a.start === b.start && a.size >= b.size;
+
 const PROTECTIVE_FAULTS = new Set(['gpt.no-protective-mbr', 'gpt.protective-start']);
 
 /** The content of the copy that counts, and LBA 0 as it should be. */
@@ -160,7 +164,7 @@ const rebuild = (
 };
 
 const noteUuid = (wanted: Candidate, after: LiveTable): string[] => {
-  const now = after.partitions.find((partition) => matches(partition, wanted));
+  const now = after.partitions.find((partition) => holds(partition, wanted));
   if (now === undefined || wanted.uuid === null || now.uuid === wanted.uuid) return [];
   return [`the partition's PARTUUID is ${now.uuid}; when the image was made it was ${wanted.uuid}`];
 };
@@ -190,12 +194,16 @@ export const planTable = (options: TablePlanOptions): TablePlan => {
   if (options.bare === true || wanted.start === 0)
     return finish('none', 'the target has no partition table of its own', []);
   if (before.valid) {
-    const present = before.partitions.find((partition) => matches(partition, wanted));
+    // A valid table has no overlaps: a larger entry lies over nothing else.
+    const present = before.partitions.find((partition) => holds(partition, wanted));
     if (present !== undefined) {
-      const reason = `the table is valid and lists the partition as number ${present.number}`;
+      const larger = present.size > wanted.size;
+      const size = `, with ${present.size} bytes where the image needs ${wanted.size}`;
+      const reason = `the table is valid and lists the partition as number ${present.number}${larger ? size : ''}`;
       return withRepairs(finish('kept', reason, repairPhases(device, before)));
     }
     const candidate = candidateOf(wanted, others, tables, sectorSize, { wanted: true });
+    refuseSmaller(device, before, wanted);
     refuseOverlap(before, candidate);
     const reason = `the table is valid, ${placeOf(wanted)} are free in it: one entry is added`;
     if (before.scheme === 'mbr') return finish('added', reason, addToMbr(device, before, candidate));
@@ -223,6 +231,24 @@ export const planTable = (options: TablePlanOptions): TablePlan => {
   return { ...plan, dropped: [...built.dropped, ...lost] };
 };
 
+/** An entry at the right place that is smaller, and nothing else in the way: the person may make it larger. */
+const refuseSmaller = ({ size }: ReadableDevice, before: LiveTable, wanted: KnownPartition): void => {
+  const end = wanted.start + wanted.size;
+  const present = before.partitions.find(({ start }) => start === wanted.start);
+  const meets = (each: { start: number; size: number }): boolean =>
+    each.start < end && wanted.start < each.start + each.size;
+  if (present === undefined || end > size) return;
+  if (before.partitions.some((each) => each !== present && meets(each))) return;
+  throw refused(`partition ${present.number} starts where the image belongs, but is smaller than it`, {
+    code: 'table.entry-too-small',
+    structure: 'partition table',
+    offset: present.start,
+    expected: `at least ${wanted.size} bytes`,
+    found: `${present.size} bytes`,
+    wayOut: 'Make the partition larger with a partitioning program, or restore to another place with --to.',
+  });
+};
+
 const rebuildReason = (before: LiveTable, scheme: Scheme): string => {
   const fault = before.problems.find((problem) => problem.severity === 'invalid');
   const why =
@@ -234,7 +260,7 @@ const rebuildReason = (before: LiveTable, scheme: Scheme): string => {
 
 /** The planned bytes, read by our own reader, must be a valid table that lists the partition. */
 const checkResult = (after: LiveTable, wanted: KnownPartition, action: TablePlan['action']): void => {
-  const present = after.partitions.find((partition) => matches(partition, wanted));
+  const present = after.partitions.find((partition) => holds(partition, wanted));
   const isSound = after.valid || (action === 'kept' && isSoundEntry(after, present?.number ?? 0));
   if (isSound && present !== undefined) return;
   const fault = after.problems.find((problem) => problem.severity === 'invalid')?.message;

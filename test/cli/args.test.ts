@@ -125,9 +125,9 @@ test('every option reaches its job', async (t) => {
     request: { target: 'disk', depth: 'full', partition: 1 },
   });
   t.deepEqual(await ask(['info', 'a.hfi']), { job: 'info', request: { target: 'a.hfi', image: 'latest' } });
-  t.deepEqual(await ask(['verify', 'disk', '--image', 'factory', '--repair']), {
+  t.deepEqual(await ask(['verify', 'disk', '--image', 'factory']), {
     job: 'verify',
-    request: { target: 'disk', image: 'factory', repair: true },
+    request: { target: 'disk', image: 'factory', repair: false },
   });
   t.deepEqual(await ask(['restore', 'disk', '--dry-run']), {
     job: 'restore',
@@ -179,4 +179,12 @@ test('sizes', (t) => {
       t.is(readSize(`${value}M`), value * MIB);
     }),
   );
+});
+
+test('help works as a word too', async (t) => {
+  t.is((await say(['help'])).stdout, (await say(['--help'])).stdout);
+  const create = await say(['help', 'create']);
+  t.is(create.exit, 0);
+  t.is(create.stdout, (await say(['create', '--help'])).stdout);
+  t.is((await say(['help', 'krill'])).exit, 2);
 });

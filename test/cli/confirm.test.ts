@@ -1,11 +1,12 @@
 import test from 'ava';
+import { run } from '../../rescue/cli/run.ts';
 import { refused, usage } from '../../rescue/errors.ts';
 import type { Jobs } from '../../rescue/job/jobs.ts';
 import type { Partition } from '../../rescue/partition/model.ts';
 import type { TablePlan } from '../../rescue/partition/plan.ts';
 import type { LiveTable } from '../../rescue/partition/table.ts';
 import { GIB, MIB } from '../../rescue/units.ts';
-import { ID, IMAGE, INTENT, STATS, say } from './world.ts';
+import { ID, IMAGE, INTENT, makeWorld, STATS, say } from './world.ts';
 
 const RESTORE = ['restore', '/dev/sda2'];
 
@@ -25,7 +26,7 @@ test('the plan is shown, and the device name must be typed', async (t) => {
   t.regex(stderr, /Will be kept:\n {2}- image 3f2a91c4\n/);
   t.regex(stderr, /WILL BE LOST:\n {2}- everything on/);
   t.regex(stderr, /Type sda2 to go on; anything else stops here: $/);
-  t.regex(stdout, /^\/dev\/sda2 is restored from the user image 3f2a91c4/);
+  t.regex(stdout, /^Partition 2 of \/dev\/sda2 \(label "root"\) is restored from the user image 3f2a91c4/);
 });
 
 for (const answer of ['sda', 'yes', 'SDA2', '', 'sda2 sda2', null]) {
@@ -39,6 +40,32 @@ for (const answer of ['sda', 'yes', 'SDA2', '', 'sda2 sda2', null]) {
     }
   });
 }
+
+test('what was typed before the question is no answer to it', async (t) => {
+  const { surroundings, stdin, stderr } = makeWorld({ terminal: true });
+  const raw: boolean[] = [];
+  Object.assign(stdin, { setRawMode: (on: boolean) => raw.push(on) });
+  stdin.write('sda2\n');
+  stderr.on('said', (text: string) => {
+    if (text.endsWith('stops here: ')) stdin.write('no\n');
+  });
+  t.is(await run(RESTORE, surroundings), 4);
+  t.regex(stderr.text, /not confirmed, expected sda2, found no\n/);
+  t.deepEqual(raw, [true, false]);
+  const ended = makeWorld({ terminal: true });
+  ended.stdin.end('sda2\n');
+  t.is(await run(RESTORE, ended.surroundings), 4);
+  const stopped = makeWorld({ terminal: true });
+  stopped.stdin.write('\x03');
+  t.is(await run(RESTORE, stopped.surroundings), 130);
+  t.regex(stopped.stderr.text, /stopped on request\nNothing was written\.\n$/);
+});
+
+test('after a removal the same again names the image that is gone, whatever SEL meant', async (t) => {
+  const argv = ['remove', '/dev/sda2', '--image', 'latest', '--yes'];
+  t.regex((await say(argv)).stdout, new RegExp(`holdfast remove /dev/sda2 --image ${ID} --yes\n$`));
+  t.regex(JSON.parse((await say([...argv, '--json'])).stdout).command, new RegExp(`--image ${ID}`));
+});
 
 test('blanks around the answer do not matter', async (t) => {
   t.is((await say(RESTORE, { terminal: true, answer: ' sda2 ' })).exit, 0);
@@ -153,6 +180,8 @@ const withTable: Partial<Jobs> = {
       imagesKept: [],
       written: !dryRun,
       lost: [],
+      lostFrames: 0,
+      lostBytes: 0,
     };
   },
 };

@@ -100,7 +100,7 @@ test('what to do next is said after the first write, and that nothing was writte
     'Plug it in again.',
   );
   const { stderr } = await say(['restore', 'd', '--yes'], { jobs: failing(unfinished) });
-  t.is(stderr, 'holdfast: the device is gone\nIt is unfinished. What to do next: Plug it in again.\n');
+  t.is(stderr, 'holdfast: the device is gone\nWhat to do next: Plug it in again.\n');
   const mounted = failing(refused('d is mounted', { code: 'mounted', wayOut: 'Unmount it.' }));
   const early = await say(['restore', 'd', '--yes'], { jobs: mounted });
   t.is(early.stderr, 'holdfast: d is mounted. Unmount it.\nNothing was written.\n');
@@ -164,6 +164,8 @@ test('exit 5: verify that finds problems, and a salvage that loses something', a
         imagesKept: [ID],
         written: true,
         lost: [{ start: 8192, length: 4096 }],
+        lostFrames: 1,
+        lostBytes: 4096,
       };
     },
   };
@@ -180,7 +182,7 @@ test('exit 5: verify that finds problems, and a salvage that loses something', a
   const salvage = await say(['restore', 'disk', '--salvage', '--yes'], { jobs });
   t.is(salvage.exit, 5);
   t.regex(salvage.stdout, /but not all of it\.\n/);
-  t.regex(salvage.stdout, /NOT restored, .* 4\.0 KiB in 1 place:\n {2}4096 bytes at byte 8192\n/);
+  t.regex(salvage.stdout, /NOT restored, .* 4\.0 KiB in 1 frame:\n {2}4096 bytes at byte 8192\n/);
 });
 
 test('exit 0 otherwise', async (t) => {

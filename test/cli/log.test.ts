@@ -31,7 +31,7 @@ test('the log has everything, with times, and grows', async (t) => {
     `${TIME}writing the image: 0 bytes of 4.0 MiB`,
     `${TIME}a note\n`,
     `${TIME}writing the image: 4.0 MiB in`,
-    `${TIME}The user image 3f2a91c4 "before update" is now inside d.\n    12.0 GiB`,
+    `${TIME}The user image 3f2a91c4 "before update" is now inside partition 2 of d (label "root").\n    12.0 GiB`,
     `${TIME}exit code 0\n`,
   ])
     t.true(text.includes(part), `${part} in\n${text}`);

@@ -90,6 +90,8 @@ export const fakeJobs = (requests: Requests = [], replaced: Partial<Jobs> = {}):
         imagesKept: [ID],
         written: !request.dryRun,
         lost: [],
+        lostFrames: 0,
+        lostBytes: 0,
       };
     },
     remove: async (request) => {

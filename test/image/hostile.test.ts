@@ -63,7 +63,10 @@ const forgedAnchor = (edit: (payload: Uint8Array, slot: Uint8Array) => void): st
   return outcomeOf(() => {
     const image = openAt(device, home);
     for (const _ of image.inUse());
+    // The content is there all the same, from the data records.
     contentOf(image);
+    const damage = image.indexDamage();
+    if (damage !== undefined) throw damage;
   });
 };
 

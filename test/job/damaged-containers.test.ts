@@ -1,17 +1,26 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import { isHoldfastError } from '../../rescue/errors.ts';
-import { SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
+import {
+  RECORD_HEADER,
+  RECORD_MAGIC,
+  SLOT_HEADER,
+  SLOT_HEADER_SIZE,
+  STREAM,
+} from '../../rescue/image/layout.ts';
 import { parseSlotHeader, type SlotHeader } from '../../rescue/image/slot.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import { MIB } from '../../rescue/units.ts';
 import { digestOf, overwriteWithNoise } from '../support/noise.ts';
+import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { differences } from '../support/tree.ts';
 import { makeVolume } from '../support/volume.ts';
 import { extentsOf } from './cycle.ts';
-import { listImages, makeImage } from './requests.ts';
-import { fillStage, type Stage, stageMustBeClean } from './stage.ts';
+import { listImages, makeImage, restoreImage, verifyImage } from './requests.ts';
+import { fillStage, type Stage, stageMustBeClean, treeOf } from './stage.ts';
 
 const filled = (t: ExecutionContext): Stage => {
   const size = 48 * MIB;
@@ -46,6 +55,37 @@ const destroySlots = (
   return destroyed;
 };
 
+/** Overwrites the headers of all records of a stream; the slots around them stay valid. */
+const destroyRecords = (file: string, { extents }: ImageSummary, stream: number): number => {
+  const handle = openSync(file, 'r+');
+  let destroyed = 0;
+  try {
+    for (const { start, length } of extentsOf(extents)) {
+      const header = new Uint8Array(SLOT_HEADER_SIZE);
+      readSync(handle, header, 0, header.length, start);
+      const { slotSize } = parseSlotHeader(header, start);
+      for (let at = start; at < start + length; at += slotSize) {
+        const slot = Buffer.alloc(slotSize);
+        readSync(handle, slot, 0, slotSize, at);
+        if (headerIn(slot)?.kind !== 'data') continue;
+        for (let place = SLOT_HEADER_SIZE; place + RECORD_HEADER.size <= slotSize; place += 8) {
+          if (slot.readUInt32LE(place) !== RECORD_MAGIC) continue;
+          if (RECORD_HEADER.get(slot, 'stream', place) !== stream) continue;
+          slot.fill(0, place, place + RECORD_HEADER.size);
+          destroyed += 1;
+        }
+        const used = SLOT_HEADER.get(slot, 'payload_length');
+        SLOT_HEADER.set(slot, 'payload_crc', crc32(slot.subarray(SLOT_HEADER_SIZE, SLOT_HEADER_SIZE + used)));
+        SLOT_HEADER.set(slot, 'header_crc', crc32(slot.subarray(0, SLOT_HEADER_SIZE - 4)));
+        writeSync(handle, slot, 0, slotSize, at);
+      }
+    }
+  } finally {
+    closeSync(handle);
+  }
+  return destroyed;
+};
+
 const headerIn = (bytes: Uint8Array): SlotHeader | undefined => {
   try {
     return parseSlotHeader(bytes, 0);
@@ -54,6 +94,70 @@ const headerIn = (bytes: Uint8Array): SlotHeader | undefined => {
     return undefined;
   }
 };
+
+/** The stage with an image of which the last data slot is zeroed: the index lies there, and the end of the data. */
+const withoutIndex = async (t: ExecutionContext, anchorsToo: boolean) => {
+  const stage = filled(t);
+  const tree = treeOf(t, stage);
+  const { image } = await makeImage(stage.file);
+  let last = 0;
+  destroySlots(stage.file, image, ({ kind, index }) => {
+    if (kind === 'data') last = Math.max(last, index);
+    return false;
+  });
+  t.is(
+    destroySlots(stage.file, image, ({ index }) => index === last),
+    1,
+  );
+  if (anchorsToo) destroySlots(stage.file, image, ({ kind }) => kind === 'anchor');
+  overwriteWithNoise(stage.file, extentsOf(image.extents));
+  return { stage, tree, image };
+};
+
+for (const anchorsToo of [false, true])
+  test.serial(`the slot with the index lost${anchorsToo ? ', and all anchors' : ''}`, async (t) => {
+    const { stage, tree, image } = await withoutIndex(t, anchorsToo);
+    const [listed] = (await listImages(stage.file)).images;
+    t.like(listed, { id: image.id, state: anchorsToo ? 'damaged' : 'committed' });
+    const before = digestOf(stage.file, [{ start: 0, length: stage.size }]);
+    const refusal = await t.throwsAsync(() => restoreImage(stage.file, { image: image.id }));
+    t.true(isHoldfastError(refusal) && ['corrupt', 'refused'].includes(refusal.kind), refusal?.message);
+    t.is(digestOf(stage.file, [{ start: 0, length: stage.size }]), before, 'nothing written');
+
+    const { problems } = await verifyImage(stage.file, { image: image.id });
+    const codes = problems.map(({ code }) => code);
+    t.true(codes.includes('index.bitmap'), codes.join());
+    if (!anchorsToo) t.true(codes.includes('index.map'), codes.join());
+
+    const restored = await restoreImage(stage.file, { image: image.id, salvage: true });
+    t.true(restored.written);
+    // What was in the slot itself is gone, and said; everything else is there.
+    t.true(restored.lostFrames >= 1 && restored.lostFrames <= 2, JSON.stringify(restored.lost));
+    run('e2fsck', ['-f', '-y', stage.file]);
+    const damage = differences(tree, treeOf(t, stage));
+    t.true(damage.length < tree.size / 10, `${damage.length}: ${damage.join()}`);
+  });
+
+test.serial('the map index is no record any more: the data records stand in for it', async (t) => {
+  const stage = filled(t);
+  const tree = treeOf(t, stage);
+  const { image } = await makeImage(stage.file);
+  t.is(destroyRecords(stage.file, image, STREAM['map index']), 1);
+  overwriteWithNoise(stage.file, extentsOf(image.extents));
+  const { problems } = await verifyImage(stage.file, { image: image.id });
+  t.true(problems.some(({ code }) => code === 'index.map'));
+  const notes: string[] = [];
+  const restored = await restoreImage(stage.file, {}, (event) => {
+    if ('note' in event) notes.push(event.note);
+  });
+  t.true(
+    notes.some((note) => note.includes('index of the image is damaged')),
+    notes.join('\n'),
+  );
+  t.is(restored.lostFrames, 0);
+  t.notThrows(() => stageMustBeClean(stage));
+  t.deepEqual(differences(tree, treeOf(t, stage)), []);
+});
 
 test.serial('one anchor or one commit slot lost: still an image, and replaced as such', async (t) => {
   for (const index of [0, 1]) {

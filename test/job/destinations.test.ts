@@ -5,7 +5,9 @@ import type { HoldfastError } from '../../rescue/errors.ts';
 import { MIB } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
 import { duplicate } from '../support/duplicate.ts';
+import { attachLoop } from '../support/loop.ts';
 import { digestOf, overwriteWithNoise, sameBytes } from '../support/noise.ts';
+import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeFile, makeVolume } from '../support/volume.ts';
 import { extentsOf, treeMustBe } from './cycle.ts';
@@ -83,6 +85,79 @@ test.serial('--to another disk: its entry is kept, or added', async (t) => {
     if (action === 'kept') t.is(now, table);
     else t.true(now.startsWith(table.trimEnd()) && /DISK2 : start= +10240, size= +98304/.test(now), now);
   }
+});
+
+test.serial('a partition that has grown since: restored in place, and --to such a disk', async (t) => {
+  const folder = temporaryFolder(t);
+  const disk = { size: 72 * MIB, table: 'gpt' } as const;
+  const file = join(folder, 'disk');
+  const place = makeDisk(t, file, { ...disk, partitions: [{ size: 4 * MIB }, { size: SIZE }] })[1]!;
+  makeVolume(file, { offset: place.start, size: place.size, blockSize: 4096 });
+  const stage: Stage = { file, start: place.start, size: place.size, partition: 2 };
+  const tree = fillStage(t, stage, SMALL_TREE);
+  const { image } = await makeImage(file, { partition: 2 });
+  const grown = (size: number, to: string): Stage => {
+    makeDisk(t, to, { ...disk, partitions: [{ size: 4 * MIB }, { size }] });
+    return { ...stage, file: to };
+  };
+  const larger = grown(SIZE + 8 * MIB, join(folder, 'larger'));
+  const table = tableOf(t, larger);
+  t.is((await restoreImage(file, { to: larger.file })).partitionTable, 'kept');
+  const smaller = grown(SIZE - 8 * MIB, join(folder, 'smaller'));
+  const error = await t.throwsAsync<HoldfastError>(() => restoreImage(file, { to: smaller.file }));
+  t.is(error.detail.code, 'table.entry-too-small');
+  t.regex(error.message, new RegExp(`at least ${SIZE} bytes.*${SIZE - 8 * MIB} bytes`));
+  mustRun('sfdisk', ['--quiet', '--no-reread', '--partno', '2', file], {
+    input: `, ${(SIZE + 8 * MIB) / 512}`,
+  });
+  const inPlace = tableOf(t, stage);
+  t.is((await restoreImage(file)).partitionTable, 'kept');
+  t.is(tableOf(t, stage), inPlace);
+  t.is(tableOf(t, larger), table);
+  for (const each of [larger, stage]) {
+    t.notThrows(() => stageMustBeClean(each));
+    treeMustBe(t, each, tree, each.file);
+  }
+  // Through the nodes that the kernel gives: a neighbour may be in use.
+  const loop = attachLoop(t, file, { partitions: true });
+  overwriteWithNoise(
+    loop.partition(2),
+    extentsOf(image.extents).map(({ start, length }) => ({ start: start - place.start, length })),
+  );
+  t.like(await restoreImage(loop.device), { partitionTable: 'kept', imagesKept: [image.id] });
+  loop.detach();
+  t.is(tableOf(t, stage), inPlace);
+  t.notThrows(() => stageMustBeClean(stage));
+  treeMustBe(t, stage, tree, 'through the node');
+});
+
+test.serial('--to the node of another partition', async (t) => {
+  const { folder, stage, tree } = await imaged(t);
+  const file = join(folder, 'disk');
+  const [first, second] = makeDisk(t, file, {
+    size: 72 * MIB,
+    table: 'gpt',
+    partitions: [{ size: 12 * MIB }, { size: SIZE + 4 * MIB }],
+  });
+  overwriteWithNoise(file, [
+    { start: 0, length: MIB },
+    { start: 71 * MIB, length: MIB },
+  ]);
+  const loop = attachLoop(t, file, { partitions: true });
+  const outside = [
+    { start: 0, length: second!.start },
+    { start: second!.start + SIZE, length: 72 * MIB - second!.start - SIZE },
+  ];
+  const before = digestOf(file, outside);
+  const small = await t.throwsAsync<HoldfastError>(() => restoreImage(stage.file, { to: loop.partition(1) }));
+  t.is(small.detail.code, 'too-small');
+  t.is(first!.size, 12 * MIB);
+  t.deepEqual((await restoreImage(stage.file, { to: loop.partition(2) })).imagesKept, []);
+  loop.detach();
+  t.is(digestOf(file, outside), before, 'the table, the neighbour and what lies behind');
+  const there = { file, start: second!.start, size: second!.size, partition: 2 };
+  t.notThrows(() => stageMustBeClean(there));
+  treeMustBe(t, there, tree, 'in the other partition');
 });
 
 test.serial('--from a container file that was copied out', async (t) => {

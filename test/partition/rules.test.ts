@@ -168,7 +168,7 @@ test('a logical partition added to a chain: the new EBR is there before the link
 test('a valid table in which something overlaps is refused with the numbers', (t) => {
   for (const options of [GPT_DISK, MBR_DISK, LOGICAL_DISK]) {
     const { device, table } = testDisk(t, options);
-    for (const wanted of [known(MIB, 60 * MIB), known(table.partitions[0]!.start, 512 * KIB)]) {
+    for (const wanted of [known(MIB, 60 * MIB), known(table.partitions[0]!.start + 64 * KIB, 512 * KIB)]) {
       const error = t.throws(() => planTable({ device, wanted }));
       t.like(error, { kind: 'refused', detail: { code: 'table.overlap' } });
       t.regex(error.message, /partition 1 \(bytes 1048576 to /);
@@ -353,6 +353,27 @@ test('a hybrid MBR comes back as it was', (t) => {
   t.deepEqual(places, disk.places);
   t.regex(verdict.output, /MBR partitions 1 and 2 overlap.*Identified 1 problems/s);
 });
+
+for (const options of [GPT_DISK, MBR_DISK]) {
+  test(`an entry that has grown since is kept, one that is too small refused: ${options.title}`, (t) => {
+    const disk = testDisk(t, options);
+    const entry = disk.table.partitions.at(-1);
+    const wanted = known(entry!.start, entry!.size - 64 * KIB);
+    const plan = planTable({ device: disk.device, wanted });
+    t.is(plan.action, 'kept');
+    t.deepEqual(plan.patch.phases, []);
+    t.regex(plan.reason, new RegExp(`with ${entry!.size} bytes where the image needs ${wanted.size}`));
+    // Room is made behind it: the entry becomes smaller than what is wanted.
+    const slot = 446 + 16 * (entry!.number - 1) + 12;
+    const size = entry!.size - 64 * KIB;
+    const device = disk.device.snapshot();
+    if (options === MBR_DISK) device.write(slot, new Uint8Array(new Uint32Array([size / 512]).buffer));
+    const needed = options === MBR_DISK ? entry!.size : entry!.size + 4 * KIB;
+    const error = t.throws(() => planTable({ device, wanted: known(entry!.start, needed) }));
+    t.true(isHoldfastError(error, 'refused') && error.detail.code === 'table.entry-too-small', String(error));
+    t.regex(error!.message, new RegExp(`at least ${needed} bytes`));
+  });
+}
 
 test('a GPT that was left behind does not count beside an MBR in use', (t) => {
   const gpt = testDisk(t, GPT_DISK);

@@ -279,6 +279,8 @@ export const madeUpJobs = (scenario: Scenario, clock: Clock): AllJobs => {
         imagesKept: [IMAGE.id, IMAGES[1]!.id],
         written: true,
         lost: [],
+        lostFrames: 0,
+        lostBytes: 0,
       };
     },
     create: async (request, options) => {

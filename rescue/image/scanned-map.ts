@@ -1,14 +1,24 @@
 import { corrupt } from '../errors.ts';
-import type { ClusterMap, MapEntry } from '../image/map.ts';
+import type { ClusterMap, MapEntry } from './map.ts';
 import { type FoundRecord, RANK, type ScannedLog } from './scanned-log.ts';
 
-/** A part of the log from which no record can be told, and between which records it lies. */
+/** A unit of an address space. */
+export interface UnitPlace {
+  readonly space: number;
+  readonly unit: number;
+}
+
+/** A part of the log from which no record can be told, and data was in it. */
 export interface LogGap {
   readonly from: number;
   readonly to: number;
+  /** What it held lies from here on ... */
+  readonly after: UnitPlace;
+  /** ... and before this; undefined: up to the end of the last address space. */
+  readonly before: UnitPlace | undefined;
 }
 
-/** Gaps that are kept; more are only counted. */
+/** Gaps that are kept apart; what comes behind is added to the last. */
 const MAX_GAPS = 1024;
 
 /**
@@ -17,28 +27,56 @@ const MAX_GAPS = 1024;
  */
 export class ScannedMap implements ClusterMap {
   readonly #log: ScannedLog;
+  readonly #records: number | undefined;
   readonly #gaps = new Map<number, LogGap>();
+  #last: LogGap | undefined;
 
-  constructor(log: ScannedLog) {
+  /** `records`: how many data records there are, if that is known. */
+  constructor(log: ScannedLog, records?: number) {
     this.#log = log;
+    this.#records = records;
   }
 
-  /** What was passed over so far, each once. */
+  /** Where data is missing from what was read so far, each once. */
   get gaps(): readonly LogGap[] {
     return [...this.#gaps.values()];
   }
 
+  #keep(gap: LogGap): void {
+    if (this.#gaps.has(gap.from) || gap.from < (this.#last?.to ?? 0)) return;
+    let kept = gap;
+    if (this.#gaps.size >= MAX_GAPS && this.#last !== undefined) {
+      kept = { ...gap, from: this.#last.from, after: this.#last.after };
+    }
+    this.#gaps.set(kept.from, kept);
+    this.#last = kept;
+  }
+
   *entriesFrom(space: number, unit: number): Generator<MapEntry> {
+    let lost: { from: number; to: number } | undefined;
     const onGap = (from: number, to: number): void => {
-      if (this.#gaps.size < MAX_GAPS) this.#gaps.set(from, { from, to });
+      lost = { from: lost?.from ?? from, to };
     };
     let last = { space: 0, end: 0 };
     const begin = this.#log.positionBefore({ rank: RANK.data, space, unit });
+    // Data records are numbered: where no number is missing, a gap held something else.
+    let next = begin === 0 ? 0 : undefined;
+    let at = begin;
+    const note = (sequence: number | undefined, to: number, before: UnitPlace | undefined): void => {
+      const missing = next === undefined || sequence === undefined ? lost !== undefined : sequence !== next;
+      const place = lost ?? { from: at, to };
+      lost = undefined;
+      if (missing) this.#keep({ ...place, after: { space: last.space, unit: last.end }, before });
+    };
     for (const record of this.#log.walk(begin, onGap)) {
-      const { stream } = record.head;
+      const { stream, sequence } = record.head;
       // The data is over where the bitmap begins.
-      if (stream !== 'data' && stream !== 'map' && stream !== 'audit' && record.logOffset > 0) return;
+      if (stream !== 'data' && stream !== 'map' && stream !== 'audit' && record.logOffset > 0) break;
       if (stream !== 'data') continue;
+      const { space: first, runs, firstUnit } = record.head;
+      note(sequence, record.logOffset, { space: first, unit: runs[0]?.start ?? firstUnit });
+      next = sequence + 1;
+      at = record.logOffset + record.length;
       for (const entry of entriesOf(record)) {
         if (entry.space < last.space || (entry.space === last.space && entry.start < last.end)) {
           throw outOfOrder(record);
@@ -47,6 +85,7 @@ export class ScannedMap implements ClusterMap {
         if (entry.space > space || (entry.space === space && last.end > unit)) yield entry;
       }
     }
+    note(this.#records, at, undefined);
   }
 }
 

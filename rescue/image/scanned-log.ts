@@ -1,10 +1,10 @@
-import { isHoldfastError } from '../errors.ts';
-import { RECORD_HEADER, SLOT_HEADER_SIZE } from '../image/layout.ts';
-import { LogReader, type SlotSource } from '../image/log-reader.ts';
-import { parseRecordHead, peekHeadLength, type RecordHead, recordLength } from '../image/record.ts';
-import { parseSlotHeader, payloadCapacity } from '../image/slot.ts';
-import { dataSlotIndex } from '../image/slot-order.ts';
-import { isLocalFailure } from './bad-sectors.ts';
+import { isLocalFailure } from '../device/bad-sectors.ts';
+import { type HoldfastError, isHoldfastError } from '../errors.ts';
+import { RECORD_HEADER, SLOT_HEADER_SIZE } from './layout.ts';
+import { LogReader, type SlotSource } from './log-reader.ts';
+import { parseRecordHead, peekHeadLength, type RecordHead, recordLength } from './record.ts';
+import { parseSlotHeader, payloadCapacity } from './slot.ts';
+import { dataSlotIndex } from './slot-order.ts';
 
 /** A record's head and where it stands. */
 export interface FoundRecord {
@@ -37,7 +37,8 @@ const isAfter = (a: RecordKey, b: RecordKey): boolean =>
   a.rank !== b.rank ? a.rank > b.rank : a.space !== b.space ? a.space > b.space : a.unit > b.unit;
 
 /** Whether reading on behind the place makes sense: something there is lost or damaged. */
-const isLoss = (error: unknown): boolean => isHoldfastError(error, 'corrupt') || isLocalFailure(error);
+export const isLoss = (error: unknown): error is HoldfastError =>
+  isHoldfastError(error, 'corrupt') || isLocalFailure(error);
 
 interface Probe {
   /** Number of the data slot that answered; undefined: none from the one asked for to the end of the log. */

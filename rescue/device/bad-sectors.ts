@@ -1,6 +1,6 @@
-import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
 import { type Extent, roundUp } from '../units.ts';
+import type { ReadableDevice } from './device.ts';
 
 /**
  * Failures that concern a place on the device, by the names that Linux gives them (block/blk-core.c, `blk_errors`);

@@ -1,0 +1,75 @@
+import test from 'ava';
+import { refuseUses } from '../../rescue/device/in-use.ts';
+import { cancelled, refused } from '../../rescue/errors.ts';
+import { IMAGE, STATS, say } from './world.ts';
+
+test('a way out follows what was found with one full stop', (t) => {
+  const wayOut = 'Mount it once.';
+  t.is(
+    refused('no', { code: 'x', found: 'a journal to replay first.', wayOut }).message,
+    'no, found a journal to replay first. Mount it once.',
+  );
+  t.is(refused('no', { code: 'x', wayOut }).message, 'no. Mount it once.');
+});
+
+test('times are shown in one form, whatever the time zone of the machine', async (t) => {
+  const before = process.env['TZ'];
+  process.env['TZ'] = 'Asia/Kolkata';
+  try {
+    t.regex((await say(['info', 'disk'])).stdout, /created +2026-11-20 14:03 UTC\n/);
+  } finally {
+    if (before === undefined) delete process.env['TZ'];
+    else process.env['TZ'] = before;
+  }
+});
+
+test('positions are decimal, as in reports', (t) => {
+  t.is(refused('no', { code: 'x', offset: 4096 }).message, 'no at byte position 4096');
+});
+
+test('what is mounted is said once', (t) => {
+  const error = t.throws(() =>
+    refuseUses('/dev/sda2', [{ by: 'mount', device: '/dev/sda2', where: '/home' }]),
+  );
+  t.regex(error!.message, /^\/dev\/sda2 is mounted on \/home\. /);
+});
+
+test('verify --repair is not in this version: wrong usage, as with --aid', async (t) => {
+  const { exit, stderr, requests } = await say(['verify', 'disk', '--repair']);
+  t.is(exit, 2);
+  t.regex(stderr, /--repair is not available in this version/);
+  t.deepEqual(requests, []);
+  t.regex((await say(['verify', '--help'])).stdout, /--repair .*\n?.*\(not in this\s+version\)/);
+});
+
+test('stopped before the first write: nothing was written, and that is said', async (t) => {
+  for (const command of ['create', 'restore', 'remove'] as const) {
+    const jobs = {
+      [command]: async () => {
+        throw cancelled('stopped on request', { code: 'cancelled' });
+      },
+    };
+    const argv = [
+      command,
+      'disk',
+      ...(command === 'remove' ? ['--image', 'x'] : []),
+      ...(command === 'create' ? [] : ['--yes']),
+    ];
+    const { exit, stderr } = await say(argv, { jobs });
+    t.is(exit, 130);
+    t.is(stderr, 'holdfast: stopped on request\nNothing was written.\n', command);
+  }
+});
+
+test('verify that finds damage says what to do', async (t) => {
+  const jobs = {
+    verify: async ({ target }: { target: string }) => ({
+      target,
+      image: IMAGE,
+      stats: STATS,
+      problems: [{ code: 'frame.damaged', message: 'content differs', where: 'log' }],
+    }),
+  };
+  const { stdout } = await say(['verify', 'disk'], { jobs });
+  t.regex(stdout, /What to do: make a new image[\s\S]*holdfast restore\s+--salvage/);
+});
