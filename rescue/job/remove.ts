@@ -22,6 +22,7 @@ export const remove = async (request: RemoveRequest, options: JobOptions = {}): 
     const number = found.number ?? request.partition;
     const partition = openPartition(request.target, { partition: number, write: !request.dryRun });
     try {
+      refuseElsewhere(request.target, found, partition.offset);
       const identity = partition.subject.target.identity;
       const agreed = await request.confirm(removeIntent(request.target, identity, found));
       if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
@@ -40,6 +41,17 @@ export const remove = async (request: RemoveRequest, options: JobOptions = {}): 
   }
 };
 
+/** The image lies in the partition that was opened, and nowhere else: its homes count from that partition's start. */
+const refuseElsewhere = (target: string, found: Found, offset: number): void => {
+  if (found.start === offset) return;
+  throw refused(`image ${found.image.id.slice(0, 8)} does not lie in a partition that ${target} lists`, {
+    code: 'not-in-partition',
+    expected: `a partition that begins at byte ${found.start}`,
+    found: `one that begins at byte ${offset}`,
+    wayOut: 'Bring the partition back first with restore; or name the partition itself.',
+  });
+};
+
 /** Also finds an image that carries a tombstone: its removal was begun. */
 const find = async (context: JobContext, request: RemoveRequest): Promise<Found> => {
   if (request.image === '') throw usage('remove needs --image', { code: 'image' });
@@ -53,7 +65,12 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
         request.image.length >= 4 &&
         each.image.id.startsWith(request.image),
     );
-    return begun ?? selectImage(located.images, request.image, located.newer);
+    const found = begun ?? selectImage(located.images, request.image, located.newer);
+    if (found.state !== 'moved' && found.state !== 'foreign') return found;
+    throw refused(`image ${found.image.id.slice(0, 8)} is not at home: ${found.reason}`, {
+      code: 'not-at-home',
+      wayOut: 'It goes with the file that it lies in: delete that file.',
+    });
   } finally {
     subject.close();
   }

@@ -4,13 +4,14 @@ import { Overlay } from '../device/overlay.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { Patch } from '../fs/patch.ts';
 import type { Image } from '../image/image.ts';
-import { clearJournal, type JournalEntry, type JournalPlace, readJournal } from '../image/journal.ts';
+import { clearJournal, type JournalEntry, readJournal } from '../image/journal.ts';
 import { locate } from '../locate/locate.ts';
 import { GIB } from '../units.ts';
 import { applyPatch, patchMayBeFinished } from './apply.ts';
 import type { JobContext } from './context.ts';
+import { isListing, ownJournal } from './own-slots.ts';
 import { readBackContainer } from './read-back.ts';
-import { isListing, removeImage, wipeHeaders } from './removal.ts';
+import { removeImage, wipeHeaders } from './removal.ts';
 import { commitImage, protect, refreshSiblings } from './siblings.ts';
 import { listContainers, mutableExtents, openVolume, type PartitionAccess } from './volume.ts';
 
@@ -66,12 +67,15 @@ const committedOf = (listed: ReturnType<typeof listContainers>): Image[] =>
 /** The journal of a committed image has nothing left to do: its claim was whole before it was committed. */
 const closeJournal = (guard: Guard, image: Image): void => {
   if (image.unknownRoCompat === 0 && activeJournal(guard, image) !== undefined) {
-    clear(guard, image, image.journal!);
+    clear(guard, image);
   }
 };
 
-const clear = (guard: Guard, image: Image, journal: JournalPlace): void =>
-  guard.withOpened(mutableExtents(image), (device) => clearJournal(device, journal));
+const clear = (guard: Guard, image: Image): void => {
+  const journal = ownJournal(guard, image);
+  if (journal !== undefined)
+    guard.withOpened(mutableExtents(image), (device) => clearJournal(device, journal));
+};
 
 const finishOnUnclean = async (context: JobContext, guard: Guard, access: PartitionAccess): Promise<void> => {
   // Asked again for every image after each that is found.
@@ -136,8 +140,7 @@ const finish = async (
   image: Image,
   entry: JournalEntry,
 ): Promise<boolean> => {
-  const { journal } = image;
-  if (journal === undefined || !isBegun(guard, image)) return false;
+  if (!isBegun(guard, image)) return false;
   try {
     // Journal and mutable slots carry no payload checksum, all others are checked in full.
     await readBackContainer(context, guard, image.homes, image.identity.imageId);
@@ -150,9 +153,9 @@ const finish = async (
   if (entry.purpose === 'claim') {
     const { sequence, created } = image.control;
     commitImage(guard, { image, sequence, time: created, others });
-    clear(guard, image, journal);
+    clear(guard, image);
   } else {
-    clear(guard, image, journal);
+    clear(guard, image);
     await wipeHeaders(context, guard, image);
     refreshSiblings(guard, others);
   }

@@ -2,6 +2,7 @@ import type { Guard } from '../device/guard.ts';
 import { readCommit, type Sibling, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { MAX_SIBLINGS } from '../image/layout.ts';
+import { ownCommitHomes } from './own-slots.ts';
 import { mutableExtents } from './volume.ts';
 
 /** What the other images' commit records say of this one. */
@@ -39,8 +40,10 @@ export const refreshSiblings = (guard: Guard, images: readonly Image[]): void =>
       siblings.map((each) => `${Buffer.from(each.imageId).toString('hex')}/${each.generation}`).join();
     const listed = others.slice(0, MAX_SIBLINGS);
     if (key(current.siblings) === key(listed) && current.siblingTotal === others.length) continue;
+    const own = ownCommitHomes(guard, image);
+    if (own === undefined) continue;
     guard.withOpened(mutableExtents(image), (opened) => {
-      writeCommit(opened, mutableHomes, { ...current, siblings: others, siblingTotal: others.length });
+      writeCommit(opened, own, { ...current, siblings: others, siblingTotal: others.length });
     });
   }
 };
