@@ -32,7 +32,6 @@ export const locateOn = async (
   options: {
     readonly depth: 'quick' | 'full';
     readonly partition: number | undefined;
-    readonly exhaustive?: boolean;
     /** SEL: an image that is meant by id or name is looked for until it is met. */
     readonly image?: string;
   },
@@ -44,7 +43,8 @@ export const locateOn = async (
     diskOffset: subject.diskOffset,
     table: subject.table,
     depth: options.depth,
-    exhaustive: options.exhaustive ?? false,
+    // Of several partitions, the one that is meant cannot be told by whichever image is met first.
+    exhaustive: within === undefined,
     wanted: image === undefined || isRule(image) ? undefined : (found) => isNamed(found, image),
     rotational: subject.target.identity.rotational,
     ...(within === undefined ? {} : { within }),
@@ -78,7 +78,7 @@ const hasId = ({ image }: Found, selector: string): boolean => {
 };
 
 /** Whether an image is meant by its id, the beginning of it, or its name. */
-const isNamed = (found: Found, selector: string): boolean =>
+export const isNamed = (found: Found, selector: string): boolean =>
   hasId(found, selector) || found.image.control.name === selector;
 
 const describe = ({ image, state }: Found): string =>

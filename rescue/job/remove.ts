@@ -2,14 +2,15 @@ import type { ReadableDevice } from '../device/device.ts';
 import { Guard } from '../device/guard.ts';
 import { refused, usage } from '../errors.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
+import type { Located } from '../locate/locate.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { removeIntent } from './intents.ts';
-import { locateOn, selectImage } from './locating.ts';
+import { isNamed, locateOn, selectImage } from './locating.ts';
 import { removeImage } from './removal.ts';
 import type { RemoveRequest, RemoveResult } from './results.ts';
 import { settle } from './settle.ts';
 import { protect, refreshSiblings } from './siblings.ts';
-import { openPartition, openSubject } from './subject.ts';
+import { openPartition, openSubject, type Subject } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
 import { watchingWrites } from './unfinished.ts';
 import { listContainers, openVolume, type PartitionAccess, refuseUnfit } from './volume.ts';
@@ -65,7 +66,7 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
         request.image.length >= 4 &&
         each.image.id.startsWith(request.image),
     );
-    const found = begun ?? selectImage(located.images, request.image, located.newer);
+    const found = begun ?? (await selectNamed(context, subject, located, request));
     if (found.state !== 'moved' && found.state !== 'foreign') return found;
     throw refused(`image ${found.image.id.slice(0, 8)} is not at home: ${found.reason}`, {
       code: 'not-at-home',
@@ -74,6 +75,19 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
   } finally {
     subject.close();
   }
+};
+
+/** Where quick depth ended before the image that is meant was met, it is looked for until it is. */
+const selectNamed = async (
+  context: JobContext,
+  subject: Subject,
+  located: Located,
+  { image, partition }: RemoveRequest,
+): Promise<Found> => {
+  if (located.depth === 'full' || located.images.some((each) => isNamed(each, image)))
+    return selectImage(located.images, image, located.newer);
+  const further = await locateOn(context, subject, { depth: 'quick', partition, image });
+  return selectImage(further.images, image, further.newer);
 };
 
 /** An image is in the lists of the others until all of it is removed; no file system lists it then, and no scan looks for it. */

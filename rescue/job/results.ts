@@ -147,8 +147,6 @@ export interface CreateRequest extends CommonRequest {
 
 export interface ListRequest extends CommonRequest {
   readonly depth: 'quick' | 'full';
-  /** Do not end quick depth at the first image: other partitions may have images that it does not name. */
-  readonly exhaustive?: boolean;
 }
 
 export interface SelectRequest extends CommonRequest {

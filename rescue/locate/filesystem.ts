@@ -7,11 +7,13 @@ import type { Image } from '../image/image.ts';
 import { openFromExtents } from '../image/reader.ts';
 import type { ByteOffset, Extent } from '../units.ts';
 import type { FileSystemAt } from './found.ts';
+import type { Content } from './hiding.ts';
 
 /** What the file system in one partition says about containers. */
 export interface Listed {
   readonly start: ByteOffset;
   readonly at: FileSystemAt | undefined;
+  readonly content: Content;
   readonly images: readonly Image[];
   /** For people: why nothing more was learnt here. */
   readonly notes: readonly string[];
@@ -21,12 +23,21 @@ export interface Listed {
 export const listThroughFileSystem = (device: ReadableDevice, region: Extent): Listed => {
   const { start } = region;
   const notes: string[] = [];
-  const nothing = (note: string): Listed => ({ start, at: undefined, images: [], notes: [note] });
+  const nothing = (note: string, content: Content): Listed => ({
+    start,
+    at: undefined,
+    content,
+    images: [],
+    notes: [note],
+  });
   const partition = new ReadableWindow(device, region);
   try {
     const probed = probeFileSystem(partition);
-    if (!('driver' in probed))
-      return nothing(probed.other === 'unknown' ? 'no file system is recognised' : `found: ${probed.other}`);
+    if (!('driver' in probed)) {
+      const { other } = probed;
+      if (other === 'unknown') return nothing('no file system is recognised', 'unknown');
+      return nothing(`found: ${other}`, other.startsWith('empty') ? 'unknown' : 'other');
+    }
     const fileSystem = probed.driver.open(partition);
     const { clusterSize, clusterBase } = fileSystem.geometry;
     const images: Image[] = [];
@@ -38,9 +49,9 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
       else notes.push(...failures.map((failure) => `${container.paths[0] ?? container.name}: ${failure}`));
       return extents;
     });
-    return { start, at: { uuid: fileSystem.uuid, containers }, images, notes };
+    return { start, at: { uuid: fileSystem.uuid, containers }, content: 'listed', images, notes };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
-    return nothing(error.message);
+    return nothing(error.message, 'unknown');
   }
 };
