@@ -57,6 +57,7 @@ const TABLE: Record<RestoreResult['partitionTable'], string> = {
   kept: 'The partition table was kept.',
   added: 'The partition was added to the partition table.',
   rebuilt: 'The partition table was rebuilt.',
+  none: 'It is a new file, which holds the partition and nothing else.',
 };
 
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>

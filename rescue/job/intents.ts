@@ -56,8 +56,10 @@ export const restoreIntent = (
   const { image } = chosen;
   const { identity } = place;
   const gone = place.inPlace
-    ? found.filter((each) => each.start === chosen.start && !kept.includes(each))
-    : [];
+    ? found.filter(
+        (each) => each.start === chosen.start && !kept.includes(each) && each.state === 'committed',
+      )
+    : place.destroyed;
   const name = (each: Found): string =>
     `${each.image.control.kind} image ${each.image.id.slice(0, 8)} "${each.image.control.name}"`;
   return {
@@ -77,11 +79,15 @@ export const restoreIntent = (
     ],
     keeps: [
       ...kept.map((each) => `${name(each)} stays where it is.`),
-      `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
+      ...(place.isNew
+        ? []
+        : [
+            `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
+          ]),
     ],
     loses: [
-      `Everything that is on this partition now and is not in the image.`,
-      ...gone.filter((each) => each.state === 'committed').map((each) => `${name(each)} will be destroyed.`),
+      ...(place.isNew ? [] : [`Everything that is on this partition now and is not in the image.`]),
+      ...gone.map((each) => `${name(each)} will be destroyed.`),
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
       ),

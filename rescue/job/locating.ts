@@ -8,7 +8,7 @@ import { MIN_SLOT_SIZE } from '../image/layout.ts';
 import { openImage } from '../image/reader.ts';
 import { hasSlotMagic } from '../image/slot.ts';
 import type { Found } from '../locate/found.ts';
-import { type Located, locate } from '../locate/locate.ts';
+import { type Located, type LocateOptions, locate } from '../locate/locate.ts';
 import { describePartition } from '../partition/model.ts';
 import type { Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
@@ -38,16 +38,30 @@ export const locateOn = async (
 ): Promise<Located> => {
   const within = rangeOf(subject, options.partition);
   const { image } = options;
-  const ladder = locate({
-    device: subject.device,
-    diskOffset: subject.diskOffset,
-    table: subject.table,
+  return climb(context, subject, {
     depth: options.depth,
     // Of several partitions, the one that is meant cannot be told by whichever image is met first.
     exhaustive: within === undefined,
     wanted: image === undefined || isRule(image) ? undefined : (found) => isNamed(found, image),
-    rotational: subject.target.identity.rotational,
     ...(within === undefined ? {} : { within }),
+  });
+};
+
+/** What images lie in a range that is to be overwritten: the file system is asked and the range sampled, no more. */
+export const locateIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
+  climb(context, subject, { depth: 'quick', exhaustive: true, within, deepen: false, reassemble: false });
+
+const climb = async (
+  context: JobContext,
+  subject: Subject,
+  options: Omit<LocateOptions, 'device' | 'diskOffset' | 'table' | 'rotational'>,
+): Promise<Located> => {
+  const ladder = locate({
+    device: subject.device,
+    diskOffset: subject.diskOffset,
+    table: subject.table,
+    rotational: subject.target.identity.rotational,
+    ...options,
   });
   let last = 0;
   for (;;) {

@@ -135,11 +135,15 @@ const survivors = (
 };
 
 /** Opens the place that is written to. */
-export const openPlace = (request: RestoreRequest, source: RestoreSource): RestorePlace => {
+export const openPlace = async (
+  context: JobContext,
+  request: RestoreRequest,
+  source: RestoreSource,
+): Promise<RestorePlace> => {
   const { chosen, kept, found, subject } = source;
   if (request.to !== undefined) {
-    const { dryRun, from } = request;
-    return openElsewhere(request.to, chosen.image, { dryRun, subject, found, from });
+    const { dryRun, from, drop } = request;
+    return openElsewhere(context, request.to, chosen.image, { dryRun, subject, found, from, drop });
   }
   return openInPlace(
     request.target,

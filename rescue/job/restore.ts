@@ -18,7 +18,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
   const closers: (() => void)[] = [];
   try {
     const source = await findSource(context, request, closers);
-    const place = openPlace(request, source);
+    const place = await openPlace(context, request, source);
     closers.push(() => place.close());
     context.origin = place.start;
     const result = await restoreTo(context, request, source, place);
@@ -80,7 +80,7 @@ export const restoreTo = async (
   const agreed = await request.confirm(restoreIntent(source, place, table, lost));
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   const outcome = {
-    table: table === undefined || table.action === 'none' ? 'kept' : table.action,
+    table: place.isNew ? 'none' : table === undefined || table.action === 'none' ? 'kept' : table.action,
     tableChanged: table !== undefined && table.patch.phases.length > 0,
     lost: lost.flatMap((each) => extentsOf(each.frame)),
   } as const;

@@ -83,7 +83,8 @@ export interface CreateResult extends ImageResult {
 }
 
 export interface RestoreResult extends ImageResult {
-  readonly partitionTable: 'kept' | 'added' | 'rebuilt';
+  /** `none`: a new file, which holds the partition and nothing else. */
+  readonly partitionTable: 'kept' | 'added' | 'rebuilt' | 'none';
   readonly imagesKept: readonly string[];
   readonly written: boolean;
   /** Frames that could not be restored (only with `salvage`). */

@@ -36,6 +36,8 @@ export interface LocateOptions {
   readonly accept?: (image: Image) => boolean;
   /** All images are wanted: quick depth ends early only where nothing else can hide any; default false. */
   readonly exhaustive?: boolean;
+  /** Whether images of which no anchor opens are put together from single slots, which reads everything; default true. */
+  readonly reassemble?: boolean;
   /** Whether full depth follows when quick depth finds nothing; default true. */
   readonly deepen?: boolean;
 }
@@ -55,6 +57,8 @@ export interface Located {
   readonly depth: 'quick' | 'full';
   readonly bytesRead: ByteLength;
   readonly bytesCovered: ByteLength;
+  /** Ids of images of which slots were met, but no anchor that opens. */
+  readonly unopened: readonly string[];
   /** Why a slot that was met cannot be read: its container was made by a newer version. */
   readonly newer: HoldfastError | undefined;
 }
@@ -165,7 +169,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       bytesRead,
       note: `${depth} depth, ${formatBytes(bytesCovered)} covered${scan.bytesUnreadable > 0 ? `, ${formatBytes(scan.bytesUnreadable)} unreadable` : ''}`,
     });
-    const needed = depth === 'full' || !accepted();
+    const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
@@ -175,6 +179,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     depth,
     bytesRead,
     bytesCovered: Math.max(bytesCovered, bytesRead),
+    unopened: [...new Set([...collection.unopened.values()].map(({ imageId }) => formatImageId(imageId)))],
     newer,
   };
 }

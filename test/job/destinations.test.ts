@@ -1,4 +1,4 @@
-import { copyFileSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, rmSync, truncateSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { HoldfastError } from '../../rescue/errors.ts';
@@ -114,3 +114,70 @@ test.serial('--from a container file that was copied out', async (t) => {
   await t.throwsAsync(() => restoreImage(stage.file, { from: copy }), { message: /./ });
   rmSync(copy);
 });
+
+test.serial('--to a place with images of its own: refused, unless they are named', async (t) => {
+  const { folder, stage, tree } = await imaged(t);
+  const to = makeVolume(join(folder, 'other'), { size: SIZE, blockSize: 4096 });
+  const there: Stage = { file: to, start: 0, size: SIZE };
+  fillStage(t, there, SMALL_TREE);
+  const { image: first } = await makeImage(to);
+  const { image: second } = await makeImage(to, { keepOld: true });
+  const held = extentsOf([...first.extents, ...second.extents]);
+  for (const wrecked of [false, true]) {
+    const place = duplicate(to, join(folder, `place ${wrecked}`));
+    if (wrecked) overwriteWithNoise(place, held);
+    const before = duplicate(place, join(folder, 'before'));
+    for (const drop of [[], [first.id], ['abcd']]) {
+      const error = (await t.throwsAsync(() =>
+        restoreImage(stage.file, { to: place, drop }),
+      )) as HoldfastError;
+      t.is(error.detail?.code, drop[0] === 'abcd' ? 'drop-unmatched' : 'place-holds-images', error.message);
+      t.true(error.message.includes(second.id));
+      t.true(sameBytes(before, place));
+    }
+    const loses: string[] = [];
+    await restoreImage(stage.file, {
+      to: place,
+      drop: [first.id, second.id.slice(0, 8)],
+      confirm: async (intent) => {
+        loses.push(...intent.loses);
+        return true;
+      },
+    });
+    for (const { id } of [first, second])
+      t.true(loses.some((line) => line.includes(id.slice(0, 8)) && line.includes('will be destroyed')));
+    const result = { ...there, file: place };
+    t.notThrows(() => stageMustBeClean(result));
+    treeMustBe(t, result, tree, place);
+  }
+});
+
+test.serial(
+  '--to a path that is not there: a new file, but none where the kernel keeps its own',
+  async (t) => {
+    const { folder, stage } = await imaged(t);
+    for (const to of [
+      '/dev/holdfast-no-such-disk',
+      '/dev/shm/holdfast-no-such-disk',
+      '/sys/holdfast',
+      '/proc/holdfast',
+    ]) {
+      for (const dryRun of [true, false]) {
+        const error = (await t.throwsAsync(() => restoreImage(stage.file, { to, dryRun }))) as HoldfastError;
+        t.like(error, { kind: 'usage' }, error.message);
+        t.is(error.detail.code, 'target.missing');
+        t.false(existsSync(to));
+      }
+    }
+    const loses: string[] = [];
+    const restored = await restoreImage(stage.file, {
+      to: join(folder, 'new'),
+      confirm: async (intent) => {
+        loses.push(...intent.loses);
+        return true;
+      },
+    });
+    t.deepEqual(loses, []);
+    t.is(restored.partitionTable, 'none');
+  },
+);

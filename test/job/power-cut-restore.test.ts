@@ -116,6 +116,8 @@ const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly 
   return {
     path: 'wreck',
     inPlace: true,
+    isNew: false,
+    destroyed: [],
     identity: { size: device.size, removable: false, rotational: false, mapped: false },
     partition: window,
     disk: hasTable ? disk : undefined,
