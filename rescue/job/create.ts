@@ -12,7 +12,7 @@ import { createIntent } from './intents.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle } from './settle.ts';
-import { protect, refreshSiblings } from './siblings.ts';
+import { bystanders, protect, refreshSiblings } from './siblings.ts';
 import { openPartition } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
 import { watchingWrites } from './unfinished.ts';
@@ -78,7 +78,7 @@ const createOn = async (
   const opened = openAndCheck(context, guard);
   const listed = listContainers(guard, opened.fileSystem);
   const images = committed(listed);
-  protect(guard, images);
+  protect(guard, [...images, ...bystanders(listed).damaged]);
   const replaced = replacedImages(images, request);
   replaced.forEach(refuseReadOnly);
   for (const each of listed) {
@@ -99,10 +99,8 @@ const createOn = async (
     for (const old of plan.siblings.filter(({ id }) => replaced.some((each) => each.id === id))) {
       await removeImage(context, guard, { driver: plan.driver, image: old });
     }
-    refreshSiblings(guard, [
-      ...plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id)),
-      image,
-    ]);
+    const left = plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id));
+    refreshSiblings(guard, [...left, image], plan.beside);
     return {
       image: reopened(guard, image),
       state: 'committed',

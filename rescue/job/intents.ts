@@ -45,6 +45,9 @@ export const createIntent = (
   };
 };
 
+const wouldBeMissed = ({ state, image }: Found): boolean =>
+  state !== 'stale' && state !== 'foreign' && (image.state === 'committed' || image.state === 'damaged');
+
 /** What a restore is about to write, keep and lose. */
 export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
@@ -56,9 +59,7 @@ export const restoreIntent = (
   const { image } = chosen;
   const { identity } = place;
   const gone = place.inPlace
-    ? found.filter(
-        (each) => each.start === chosen.start && !kept.includes(each) && each.state === 'committed',
-      )
+    ? found.filter((each) => each.start === chosen.start && !kept.includes(each) && wouldBeMissed(each))
     : place.destroyed;
   const name = (each: Found): string =>
     `${each.image.control.kind} image ${each.image.id.slice(0, 8)} "${each.image.control.name}"`;

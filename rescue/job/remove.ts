@@ -4,12 +4,13 @@ import { refused, usage } from '../errors.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import { JobContext, type JobOptions } from './context.ts';
+import { committed } from './create-plan.ts';
 import { removeIntent } from './intents.ts';
 import { isNamed, locateOn, selectImage } from './locating.ts';
 import { removeImage } from './removal.ts';
 import type { RemoveRequest, RemoveResult } from './results.ts';
 import { settle } from './settle.ts';
-import { protect, refreshSiblings } from './siblings.ts';
+import { bystanders, protect, refreshSiblings } from './siblings.ts';
 import { openPartition, openSubject, type Subject } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
 import { watchingWrites } from './unfinished.ts';
@@ -117,15 +118,16 @@ const removeOn = async (
   await settle(context, guard, access);
   const { driver, fileSystem } = openVolume(guard);
   refuseUnfit(fileSystem);
-  const images = listContainers(guard, fileSystem).flatMap(({ image }) =>
-    image?.state === 'committed' ? [image] : [],
-  );
-  protect(guard, images);
+  const listed = listContainers(guard, fileSystem);
+  const images = committed(listed);
+  const beside = bystanders(listed, found.image.id);
+  protect(guard, [...images, ...beside.damaged]);
   // Not opened anew: of an image whose removal was begun, the anchors may be gone already.
   const { image } = found;
   await removeImage(context, guard, { driver, image });
   refreshSiblings(
     guard,
     images.filter((each) => each.id !== image.id),
+    beside,
   );
 };

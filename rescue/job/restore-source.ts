@@ -4,6 +4,7 @@ import { type Found, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import type { JobContext } from './context.ts';
 import { openElsewhere, openInPlace, type RestorePlace } from './destination.ts';
+import { containerName } from './identity.ts';
 import { isContainerFile, locateOn, openContainerFile, selectImage } from './locating.ts';
 import type { RestoreRequest } from './results.ts';
 import { openSubject, type Subject } from './subject.ts';
@@ -47,7 +48,7 @@ export const findSource = async (
       reason: undefined,
       foundBy: 'filesystem',
     };
-    const all = await everythingAt(context, subject, located, start, partition);
+    const all = await everythingAt(context, subject, located, start, request);
     const kept = request.to === undefined ? survivors(all, start, undefined, request) : [];
     return { chosen, kept, found: all, subject };
   }
@@ -59,7 +60,7 @@ export const findSource = async (
     );
   }
   if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
-  const all = await withSiblings(context, subject, located, chosen, partition);
+  const all = await withSiblings(context, subject, located, chosen, request);
   return { chosen, kept: survivors(all, chosen.start, chosen, request), found: all, subject };
 };
 
@@ -78,19 +79,49 @@ const withSiblings = async (
   subject: Subject,
   located: Located,
   chosen: Found,
-  partition: number | undefined,
+  request: Pick<RestoreRequest, 'partition' | 'drop'>,
 ): Promise<readonly Found[]> => {
   const { siblings, complete } = resolveSiblings(subject.device, chosen);
-  if (!complete && located.depth !== 'full') {
+  const closed = (here: Located) => here.unreadable.some(({ start }) => start === chosen.start);
+  if ((!complete || closed(located)) && located.depth !== 'full') {
     context.note('The list of other images on this disk cannot be followed: looking at every byte for them.');
+    const { partition } = request;
     const full = await locateOn(context, subject, { depth: 'full', partition });
+    refuseClosed(full, chosen, request);
     return full.images;
   }
+  refuseClosed(located, chosen, request);
   const known = new Set(located.images.map((each) => each.image.id));
   const more = siblings
-    .filter(({ image }) => !known.has(image.id) && image.state === 'committed')
-    .map(({ image, start }): Found => ({ ...chosen, image, start, state: 'committed', reason: undefined }));
+    .filter(({ image }) => !known.has(image.id))
+    .flatMap(({ image, start }): Found[] =>
+      image.state === 'committed' || image.state === 'damaged'
+        ? [{ ...chosen, image, start, state: image.state, reason: image.reason }]
+        : [],
+    );
   return [...located.images, ...more];
+};
+
+/** A container that the file system lists, and of which not even single slots make an image, would be overwritten. */
+const refuseClosed = (
+  { unreadable, images }: Located,
+  chosen: Found,
+  { drop }: Pick<RestoreRequest, 'drop'>,
+): void => {
+  const known = new Set(images.map(({ image }) => containerName(image.control.kind, image.id)));
+  for (const { name, start } of unreadable) {
+    if (start !== chosen.start || known.has(name)) continue;
+    const id = /-([0-9a-f]{12})$/.exec(name)?.[1];
+    const dropped = drop.some((each) => id !== undefined && each !== '' && id.startsWith(each.slice(0, 12)));
+    if (dropped) continue;
+    throw refused(`container ${name} cannot be opened, and the restore would overwrite it`, {
+      code: 'container-closed',
+      wayOut:
+        id === undefined
+          ? 'Copy it elsewhere and delete it first.'
+          : `Let it be destroyed with --drop ${id}, or restore to another place with --to.`,
+    });
+  }
 };
 
 const everythingAt = async (
@@ -98,15 +129,19 @@ const everythingAt = async (
   subject: Subject,
   located: Located,
   start: number,
-  partition: number | undefined,
+  request: Pick<RestoreRequest, 'partition' | 'drop'>,
 ): Promise<readonly Found[]> => {
   const first = located.images.find((each) => each.start === start && each.state === 'committed');
-  return first === undefined ? located.images : withSiblings(context, subject, located, first, partition);
+  return first === undefined ? located.images : withSiblings(context, subject, located, first, request);
 };
 
+/** Whether an image counts that is not the chosen one: at home or where all of its partition lies now, whole or damaged. */
+const counts = ({ state, image }: Found): boolean =>
+  state === 'committed' || state === 'damaged' || (state === 'moved' && image.state === 'committed');
+
 /**
- * Committed images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
- * (`drop-chosen`, `drop-unmatched`): what is to be destroyed must be named beyond doubt.
+ * Images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
+ * (`drop-chosen`, `drop-unmatched`, `image-in-pieces`): what is to be destroyed must be named beyond doubt.
  */
 const survivors = (
   found: readonly Found[],
@@ -114,9 +149,7 @@ const survivors = (
   chosen: Found | undefined,
   { drop }: Pick<RestoreRequest, 'drop'>,
 ): Found[] => {
-  const here = found.filter(
-    (each) => each.start === start && (each === chosen || each.state === 'committed'),
-  );
+  const here = found.filter((each) => each.start === start && (each === chosen || counts(each)));
   const dropped = drop.map((id) => {
     const [only, ...more] = here.filter((each) => id !== '' && each.image.id.startsWith(id.toLowerCase()));
     if (only === undefined || more.length > 0) {
@@ -131,7 +164,17 @@ const survivors = (
     }
     return only;
   });
-  return here.filter((each) => !dropped.includes(each));
+  const kept = here.filter((each) => !dropped.includes(each));
+  for (const each of kept) {
+    if (each === chosen || each.state !== 'damaged' || each.foundBy !== 'reassembly') continue;
+    // Where its lost slots lie is not known, so nothing can be kept clear of them.
+    throw refused(`image ${each.image.id.slice(0, 8)} is in pieces, and the restore could overwrite some`, {
+      code: 'image-in-pieces',
+      ...(each.reason === undefined ? {} : { found: each.reason }),
+      wayOut: `Let it be destroyed with --drop ${each.image.id.slice(0, 8)}, or restore to another place with --to.`,
+    });
+  }
+  return kept;
 };
 
 /** Opens the place that is written to. */
@@ -145,10 +188,5 @@ export const openPlace = async (
     const { dryRun, from, drop } = request;
     return openElsewhere(context, request.to, chosen.image, { dryRun, subject, found, from, drop });
   }
-  return openInPlace(
-    request.target,
-    chosen,
-    kept,
-    found.filter((each) => each.state === 'committed'),
-  );
+  return openInPlace(request.target, chosen, kept, found.filter(counts));
 };

@@ -12,7 +12,7 @@ import type { JobContext } from './context.ts';
 import { isListing, ownJournal } from './own-slots.ts';
 import { readBackContainer } from './read-back.ts';
 import { removeImage, wipeHeaders } from './removal.ts';
-import { commitImage, protect, refreshSiblings } from './siblings.ts';
+import { bystanders, commitImage, protect, refreshSiblings } from './siblings.ts';
 import { listContainers, mutableExtents, openVolume, type PartitionAccess } from './volume.ts';
 
 /** On volumes up to this size the search is exhaustive: it takes seconds. */
@@ -36,10 +36,10 @@ export const settle = async (context: JobContext, guard: Guard, access: Partitio
   const { driver, fileSystem } = openVolume(guard);
   if (fileSystem.refusals().length > 0) return;
   const listed = listContainers(guard, fileSystem);
-  protect(guard, committedOf(listed));
+  protect(guard, [...committedOf(listed), ...bystanders(listed).damaged]);
   for (const { image } of listed) if (image?.state === 'committed') closeJournal(guard, image);
   const unfinished = listed.filter(({ image }) => image?.state === 'prepared' || image?.state === 'removed');
-  if (unfinished.length === 0) refreshSiblings(guard, committedOf(listed));
+  if (unfinished.length === 0) refreshSiblings(guard, committedOf(listed), bystanders(listed));
   // Whatever is damaged is for `check` to name; it is not made worse.
   if (unfinished.length === 0 || fileSystem.check(1).length > 0) return;
   for (const { name, image } of unfinished) {
@@ -149,15 +149,17 @@ const finish = async (
     return false;
   }
   applyPatch(guard, entry.patch);
-  const others = committedOf(listContainers(guard, openVolume(guard).fileSystem));
+  const listed = listContainers(guard, openVolume(guard).fileSystem);
+  const others = committedOf(listed);
+  const beside = bystanders(listed, image.id);
   if (entry.purpose === 'claim') {
     const { sequence, created } = image.control;
-    commitImage(guard, { image, sequence, time: created, others });
+    commitImage(guard, { image, sequence, time: created, others, beside });
     clear(guard, image);
   } else {
     clear(guard, image);
     await wipeHeaders(context, guard, image);
-    refreshSiblings(guard, others);
+    refreshSiblings(guard, others, beside);
   }
   context.note(
     `Finished the ${entry.purpose} of image ${image.id.slice(0, 8)}, which an earlier run had begun.`,

@@ -15,6 +15,8 @@ export interface Listed {
   readonly at: FileSystemAt | undefined;
   readonly content: Content;
   readonly images: readonly Image[];
+  /** Names of containers of which neither the first nor the last slot opens. */
+  readonly unreadable: readonly string[];
   /** For people: why nothing more was learnt here. */
   readonly notes: readonly string[];
 }
@@ -28,6 +30,7 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
     at: undefined,
     content,
     images: [],
+    unreadable: [],
     notes: [note],
   });
   const partition = new ReadableWindow(device, region);
@@ -41,15 +44,19 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
     const fileSystem = probed.driver.open(partition);
     const { clusterSize, clusterBase } = fileSystem.geometry;
     const images: Image[] = [];
+    const unreadable: string[] = [];
     const containers = fileSystem.containers().map((container) => {
       const extents = [...toExtents(container.runs, clusterSize, clusterBase)];
       const failures: string[] = [];
       const image = openFromExtents(partition, extents, failures);
       if (image !== undefined) images.push(image);
-      else notes.push(...failures.map((failure) => `${container.paths[0] ?? container.name}: ${failure}`));
+      else {
+        unreadable.push(container.name);
+        notes.push(...failures.map((failure) => `${container.paths[0] ?? container.name}: ${failure}`));
+      }
       return extents;
     });
-    return { start, at: { uuid: fileSystem.uuid, containers }, content: 'listed', images, notes };
+    return { start, at: { uuid: fileSystem.uuid, containers }, content: 'listed', images, unreadable, notes };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
     return nothing(error.message, 'unknown');

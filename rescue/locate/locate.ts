@@ -49,6 +49,12 @@ export interface Step {
   readonly note?: string;
 }
 
+export interface UnreadableContainer {
+  readonly name: string;
+  /** Where its partition starts. */
+  readonly start: ByteOffset;
+}
+
 export interface Located {
   /** Committed images first, later ones before earlier ones. */
   readonly images: readonly Found[];
@@ -57,6 +63,8 @@ export interface Located {
   readonly depth: 'quick' | 'full';
   readonly bytesRead: ByteLength;
   readonly bytesCovered: ByteLength;
+  /** Containers that a file system lists, but of which neither the first nor the last slot opens. */
+  readonly unreadable: readonly UnreadableContainer[];
   /** Ids of images of which slots were met, but no anchor that opens. */
   readonly unopened: readonly string[];
   /** Why a slot that was met cannot be read: its container was made by a newer version. */
@@ -110,7 +118,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const fileSystems = new Map<ByteOffset, FileSystemAt>();
   const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
   yield { covered: 0, total: whole.length, note: 'asking the file system' };
-  const contents = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
+  const { contents, unreadable } = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
   const hiding = options.exhaustive === true ? hidingPlaces(table, whole, contents) : [];
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
@@ -180,6 +188,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     bytesRead,
     bytesCovered: Math.max(bytesCovered, bytesRead),
     unopened: [...new Set([...collection.unopened.values()].map(({ imageId }) => formatImageId(imageId)))],
+    unreadable,
     newer,
   };
 }
@@ -195,8 +204,9 @@ const lookThroughFileSystems = (
   collection: Collection,
   fileSystems: Map<ByteOffset, FileSystemAt>,
   steps: Step[],
-): ReadonlyMap<ByteOffset, Content> => {
+): { readonly contents: ReadonlyMap<ByteOffset, Content>; readonly unreadable: UnreadableContainer[] } => {
   const { table } = around;
+  const unreadable: UnreadableContainer[] = [];
   const contents = new Map<ByteOffset, Content>();
   const device = new CountingReader(around.device);
   const end = whole.start + whole.length;
@@ -211,6 +221,7 @@ const lookThroughFileSystems = (
     contents.set(region.start, listed.content);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
+    unreadable.push(...listed.unreadable.map((name) => ({ name, start: region.start })));
     notes.push(...listed.notes);
   }
   const note = notes.slice(0, 4).join('; ');
@@ -220,7 +231,7 @@ const lookThroughFileSystems = (
     bytesRead: device.traffic.bytesRead,
     ...(note === '' ? {} : { note }),
   });
-  return contents;
+  return { contents, unreadable };
 };
 
 function* runScan(
