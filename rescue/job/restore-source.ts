@@ -1,5 +1,6 @@
 import { refused, usage } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { formatImageId } from '../image/slot.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import type { JobContext } from './context.ts';
@@ -49,7 +50,7 @@ export const findSource = async (
       foundBy: 'filesystem',
     };
     const all = await everythingAt(context, subject, located, start, request);
-    const kept = request.to === undefined ? survivors(all, start, undefined, request) : [];
+    const kept = request.to === undefined ? survivors(context, all, start, undefined, request) : [];
     return { chosen, kept, found: all, subject };
   }
   const chosen = selectImage(located.images, image, located.newer);
@@ -61,7 +62,7 @@ export const findSource = async (
   }
   if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
   const all = await withSiblings(context, subject, located, chosen, request);
-  return { chosen, kept: survivors(all, chosen.start, chosen, request), found: all, subject };
+  return { chosen, kept: survivors(context, all, chosen.start, chosen, request), found: all, subject };
 };
 
 /** Where on TARGET a container file's partition is to go: TARGET itself, or the partition that is meant. */
@@ -140,18 +141,34 @@ const counts = ({ state, image }: Found): boolean =>
   state === 'committed' || state === 'damaged' || (state === 'moved' && image.state === 'committed');
 
 /**
+ * Whether an id names an image that was here, as far as anybody knows: a restore that was to destroy it, and was cut off, may
+ * have overwritten it already, and must be able to go on. A mistyped beginning of an id is in no list.
+ */
+const wasHere = (id: string, chosen: Found | undefined): boolean => {
+  const wanted = id.toLowerCase();
+  if (/^[0-9a-f]{32}$/.test(wanted)) return wanted !== chosen?.image.id;
+  const listed = (chosen?.image.commit?.siblings ?? []).map(({ imageId }) => formatImageId(imageId));
+  return wanted !== '' && listed.filter((each) => each.startsWith(wanted)).length === 1;
+};
+
+/**
  * Images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
  * (`drop-chosen`, `drop-unmatched`, `image-in-pieces`): what is to be destroyed must be named beyond doubt.
  */
 const survivors = (
+  context: JobContext,
   found: readonly Found[],
   start: number,
   chosen: Found | undefined,
   { drop }: Pick<RestoreRequest, 'drop'>,
 ): Found[] => {
   const here = found.filter((each) => each.start === start && (each === chosen || counts(each)));
-  const dropped = drop.map((id) => {
+  const dropped = drop.flatMap((id) => {
     const [only, ...more] = here.filter((each) => id !== '' && each.image.id.startsWith(id.toLowerCase()));
+    if (only === undefined && wasHere(id, chosen)) {
+      context.note(`Image ${id}, which may be destroyed, is not there any more.`);
+      return [];
+    }
     if (only === undefined || more.length > 0) {
       throw refused(`--drop ${id} does not name exactly one image of this partition`, {
         code: 'drop-unmatched',
@@ -162,7 +179,7 @@ const survivors = (
     if (only === chosen) {
       throw refused('the image that is to be restored cannot be dropped', { code: 'drop-chosen' });
     }
-    return only;
+    return [only];
   });
   const kept = here.filter((each) => !dropped.includes(each));
   for (const each of kept) {

@@ -137,6 +137,41 @@ test.serial('a newer image that lies where the older had data is not destroyed u
   );
 });
 
+test.serial('a restore that destroys an image, cut off anywhere, can be run again as it was', async (t) => {
+  const stage = volume(t);
+  const early = fillStage(t, stage, SMALL_TREE, (top) => {
+    const { bavail, bsize } = statfsSync(top);
+    writeFileSync(join(top, 'large'), noiseSource('large')(bavail * bsize - 22 * MIB));
+  });
+  const first = (await makeImage(stage.file)).image;
+  withMount(t, stage, (top) => rmSync(join(top, 'large')));
+  const second = (await makeImage(stage.file, { keepOld: true })).image;
+  // As the cut restore leaves it: nothing of the dropped image, and no superblock.
+  overwriteWithNoise(stage.file, extentsOf(first.extents));
+  for (const drop of [second.id, second.id.slice(0, 8)]) {
+    const cut = duplicate(stage.file, `${stage.file}.cut`);
+    const notes: string[] = [];
+    const restored = await restoreImage(cut, { image: first.id, drop: [drop] }, (event) => {
+      if ('note' in event) notes.push(event.note);
+    });
+    t.true(
+      notes.some((note) => note.includes(`${drop}, which may be destroyed`)),
+      notes.join('\n'),
+    );
+    t.deepEqual(restored.imagesKept, [first.id]);
+    const there = { ...stage, file: cut };
+    t.notThrows(() => stageMustBeClean(there));
+    treeMustBe(t, there, early, drop);
+    rmSync(cut);
+  }
+  const mistyped = () =>
+    restoreImage(stage.file, {
+      image: first.id,
+      drop: [`${second.id.slice(0, 7)}`.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))],
+    });
+  await refusedUntouched(t, stage, mistyped, 'drop-unmatched');
+});
+
 test.serial('a factory image is made once, and stays when user images come and go', async (t) => {
   const stage = volume(t, 64 * MIB);
   const early = fillStage(t, stage, SMALL_TREE);
