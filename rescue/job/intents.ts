@@ -50,7 +50,7 @@ const wouldBeMissed = ({ state, image }: Found): boolean =>
 
 /** What a restore is about to write, keep and lose. */
 export const restoreIntent = (
-  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
   table: TablePlan | undefined,
   lost: readonly LostFrame[],
@@ -75,6 +75,7 @@ export const restoreIntent = (
     },
     image: summarise(chosen),
     writes: [
+      ...(source.reading === undefined || !place.inPlace ? [] : [source.reading]),
       `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${new Date(image.control.created * 1000).toISOString()}.`,
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
     ],

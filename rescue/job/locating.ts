@@ -86,14 +86,18 @@ const RULES = ['latest', 'factory'] as const;
 const isRule = (selector: string): selector is (typeof RULES)[number] =>
   RULES.some((rule) => rule === selector);
 
-const hasId = ({ image }: Found, selector: string): boolean => {
+const hasId = (image: Pick<Image, 'id'>, selector: string): boolean => {
   const wanted = selector.toLowerCase();
   return /^[0-9a-f]{4,32}$/.test(wanted) && image.id.startsWith(wanted);
 };
 
 /** Whether an image is meant by its id, the beginning of it, or its name. */
-export const isNamed = (found: Found, selector: string): boolean =>
-  hasId(found, selector) || found.image.control.name === selector;
+export const isNamed = ({ image }: Pick<Found, 'image'>, selector: string): boolean =>
+  hasId(image, selector) || image.control.name === selector;
+
+/** Whether SEL can mean an image that is alone. */
+export const isMeant = (image: Image, selector: string): boolean =>
+  isRule(selector) ? selector === 'latest' || image.control.kind === 'factory' : isNamed({ image }, selector);
 
 const describe = ({ image, state }: Found): string =>
   `${image.id.slice(0, 8)} (${image.control.kind} image "${image.control.name}", ${state})`;
@@ -122,7 +126,7 @@ export const selectImage = (images: readonly Found[], selector: string, newer?: 
     });
   }
   if (isRule(selector)) return selectByRule(images, selector);
-  const byId = images.filter((each) => hasId(each, selector));
+  const byId = images.filter((each) => hasId(each.image, selector));
   const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
   const [only, ...more] = matching;
   if (only === undefined) {

@@ -1,4 +1,4 @@
-import { refused, usage } from '../errors.ts';
+import { corrupt, notFound, refused, usage } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { formatImageId } from '../image/slot.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
@@ -6,7 +6,7 @@ import type { Located } from '../locate/locate.ts';
 import type { JobContext } from './context.ts';
 import { openElsewhere, openInPlace, type RestorePlace } from './destination.ts';
 import { containerName } from './identity.ts';
-import { isContainerFile, locateOn, openContainerFile, selectImage } from './locating.ts';
+import { isContainerFile, isMeant, locateOn, openContainerFile, selectImage } from './locating.ts';
 import type { RestoreRequest } from './results.ts';
 import { openSubject, type Subject } from './subject.ts';
 
@@ -18,6 +18,8 @@ export interface RestoreSource {
   /** Everything that was found on the target. */
   readonly found: readonly Found[];
   readonly subject: Subject;
+  /** What TARGET is taken for, where that is not plain. */
+  readonly reading?: string;
 }
 
 /** Finds the image and everything that must survive. What is opened here is closed by `closers`. */
@@ -36,23 +38,25 @@ export const findSource = async (
   }
   const { partition } = request;
   const image = request.from === undefined ? request.image : 'latest';
-  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
   if (request.from !== undefined) {
     const file = openContainerFile(request.from);
     closers.push(() => file.close());
-    const start = targetStart(subject, partition, file.image);
+    const state = fitState(request.from, file.image, request);
+    const { start, reading } = targetStart(subject, partition, file.image);
     const chosen: Found = {
       image: file.image,
       start,
       number: undefined,
-      state: 'committed',
-      reason: undefined,
+      state,
+      reason: file.image.reason,
       foundBy: 'filesystem',
     };
+    const located = await locateOn(context, subject, { depth: 'quick', partition, image });
     const all = await everythingAt(context, subject, located, start, request);
     const kept = request.to === undefined ? survivors(context, all, start, undefined, request) : [];
-    return { chosen, kept, found: all, subject };
+    return { chosen, kept, found: all, subject, ...(reading === undefined ? {} : { reading }) };
   }
+  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
   const chosen = selectImage(located.images, image, located.newer);
   if (chosen.state === 'moved') {
     context.note(
@@ -65,13 +69,80 @@ export const findSource = async (
   return { chosen, kept: survivors(context, all, chosen.start, chosen, request), found: all, subject };
 };
 
-/** Where on TARGET a container file's partition is to go: TARGET itself, or the partition that is meant. */
-const targetStart = (subject: Subject, number: number | undefined, image: Image): number => {
-  const entry = subject.table?.partitions.find((each) =>
-    number === undefined ? each.start === image.control.partition.offset : each.number === number,
+/**
+ * What the image in a container file is worth. Throws `refused` (`unusable`), `corrupt` (`image.truncated`, `image.damaged`),
+ * `not-found` (`no-such-image`).
+ */
+const fitState = (
+  path: string,
+  image: Image,
+  { image: selector, salvage }: Pick<RestoreRequest, 'image' | 'salvage'>,
+): 'committed' | 'damaged' => {
+  const short = image.id.slice(0, 8);
+  if (!isMeant(image, selector)) {
+    throw notFound(`the image in ${path} is not "${selector}"`, {
+      code: 'no-such-image',
+      found: `${image.control.kind} image ${short} "${image.control.name}"`,
+      wayOut: 'Leave out --image: the file holds one image only.',
+    });
+  }
+  if (image.state === 'removed' || image.state === 'prepared') {
+    throw refused(
+      `the image in ${path} cannot be used: ${image.state === 'removed' ? 'it was removed' : 'it was never completed'}`,
+      {
+        code: 'unusable',
+        found: image.id,
+        wayOut: 'Give another file with --from.',
+      },
+    );
+  }
+  const { slotCount, slotSize } = image.homes;
+  const whole = slotCount * slotSize;
+  if (image.device.size < whole && !salvage) {
+    throw corrupt(`${path} is cut short`, {
+      code: 'image.truncated',
+      structure: `image ${short}`,
+      expected: `${whole} bytes`,
+      found: image.device.size,
+      wayOut: 'What is left can be restored with --salvage.',
+    });
+  }
+  if (image.state === 'damaged' && !salvage) {
+    throw corrupt(`the image in ${path} is damaged: ${image.reason ?? 'the reason is not known'}`, {
+      code: 'image.damaged',
+      structure: `image ${short}`,
+      wayOut: 'What is left can be restored with --salvage.',
+    });
+  }
+  return image.state;
+};
+
+/**
+ * Where on TARGET a container file's partition is to go: to the partition that is meant; where TARGET has no table, TARGET is
+ * the partition, unless it is larger and can be the disk that the image was made on. `reading` says which, for the plan.
+ */
+const targetStart = (
+  subject: Subject,
+  number: number | undefined,
+  image: Image,
+): { readonly start: number; readonly reading?: string } => {
+  const { table, target } = subject;
+  const { offset, size } = image.control.partition;
+  const entry = table?.partitions.find((each) =>
+    number === undefined ? each.start === offset : each.number === number,
   );
-  if (entry !== undefined) return entry.start;
-  return subject.table === undefined ? 0 : image.control.partition.offset;
+  if (entry !== undefined) return { start: entry.start };
+  if (table === undefined) return { start: 0 };
+  if (table.valid && table.scheme !== 'none') return { start: offset };
+  const { size: room } = target.device;
+  if (room > size && offset > 0 && offset + size <= room) {
+    const reading = `${target.path} has no partition table that can be trusted: it is taken for the disk on which the partition begins at byte ${offset}.`;
+    return { start: offset, reading };
+  }
+  return {
+    start: 0,
+    reading: `${target.path} has no partition table that can be trusted: it is taken for the partition itself.`,
+  };
 };
 
 /** All images on the target: the sibling lists if they resolve, else a scan to full depth. */

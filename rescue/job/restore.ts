@@ -60,7 +60,7 @@ interface Outcome {
 export const restoreTo = async (
   context: JobContext,
   request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm'>,
-  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
 ): Promise<Outcome> => {
   const { image } = source.chosen;
