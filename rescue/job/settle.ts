@@ -1,7 +1,8 @@
-import { SpanSet } from '../bytes/runs.ts';
+import { SpanSet, toExtents } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { Overlay } from '../device/overlay.ts';
 import { isHoldfastError } from '../errors.ts';
+import type { FileSystem } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import type { Image } from '../image/image.ts';
 import { clearJournal, type JournalEntry, readJournal } from '../image/journal.ts';
@@ -148,6 +149,10 @@ const finish = async (
     if (!isHoldfastError(error, 'io')) throw error;
     return false;
   }
+  // The volume may not have been one that could be asked before.
+  const view = withPatch(guard, entry.patch);
+  const standing = listContainers(view, openVolume(view).fileSystem);
+  protect(guard, [...committedOf(standing), ...bystanders(standing, image.id).damaged]);
   applyPatch(guard, entry.patch);
   const listed = listContainers(guard, openVolume(guard).fileSystem);
   const others = committedOf(listed);
@@ -175,6 +180,17 @@ const touches = (image: Image, entry: JournalEntry): boolean => {
     .some(({ offset, after }) => own.intersects({ start: offset, length: after.length }));
 };
 
+/** No claim and no release changes a container that the volume lists. */
+const touchesContainers = ({ geometry, ...fileSystem }: FileSystem, patch: Patch): boolean => {
+  const { clusterSize, clusterBase } = geometry;
+  const held = new SpanSet(
+    fileSystem.containers().flatMap(({ runs }) => [...toExtents(runs, clusterSize, clusterBase)]),
+  );
+  return patch.phases
+    .flat()
+    .some(({ offset, after }) => held.intersects({ start: offset, length: after.length }));
+};
+
 /**
  * Looks at the volume as it will be. The patch's own sectors cannot tell whether another change is under way elsewhere, to which
  * this patch, left over from an earlier run, would add the mark that all is well.
@@ -183,6 +199,7 @@ const isSoundWhenApplied = (guard: Guard, image: Image, { purpose, patch }: Jour
   try {
     const { fileSystem } = openVolume(withPatch(guard, patch));
     if (fileSystem.refusals().length > 0 || fileSystem.check(1).length > 0) return false;
+    if (touchesContainers(fileSystem, patch)) return false;
     const listed = fileSystem.containers().some(({ runs }) => isListing(runs, image));
     return listed === (purpose === 'claim');
   } catch (error) {
