@@ -4,6 +4,7 @@ import { isHoldfastError, refused } from '../errors.ts';
 import { PatchBuilder } from '../fs/patch.ts';
 import type { Image, ImageFacts } from '../image/image.ts';
 import { openImage } from '../image/reader.ts';
+import { formatImageId } from '../image/slot.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
 import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
@@ -89,6 +90,7 @@ const createOn = async (
     );
   }
   const { early, preview } = planWithRoom(context, guard, access, { opened, listed, replaced }, request);
+  requireClaim(context, preview, request.kind);
   const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   if (request.dryRun) return dryRun(context, access, preview, request, replaced);
@@ -112,6 +114,21 @@ const createOn = async (
       error as Error,
       'The new image is complete and committed; run the same command again to remove the old one.',
     );
+  }
+};
+
+/**
+ * Claims the planned clusters in memory: a volume that could not list the image, for want of an inode or because something
+ * else has the folder's name, must say so before its free space is full of slots. Throws what the claim would throw.
+ */
+const requireClaim = (context: JobContext, plan: CreatePlan, kind: CreateRequest['kind']): void => {
+  const name = containerName(kind, formatImageId(newImageId()));
+  try {
+    claimPatch(context, plan, name, plan.placement.extents);
+  } catch (error) {
+    // The image takes less than the room that is planned at most, and leaves some to the claim.
+    if (isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space') return;
+    throw asRefusal(error);
   }
 };
 

@@ -1,4 +1,4 @@
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { complement } from '../../rescue/bytes/runs.ts';
@@ -214,6 +214,41 @@ test.serial('no room for two images: refused, unless the old one may go first', 
   await restoreImage(stage.file);
   treeMustBe(t, stage, tree, 'the second');
 });
+
+for (const [what, code, spoil] of [
+  [
+    'no inode is free',
+    'claim.no-inode',
+    (top: string): void => {
+      try {
+        for (let number = 0; ; number += 1) writeFileSync(join(top, `empty ${number}`), '');
+      } catch {
+        // That was the last one.
+      }
+    },
+  ],
+  [
+    '/.holdfast is a file',
+    'claim.name-taken',
+    (top: string) => writeFileSync(join(top, '.holdfast'), 'mine'),
+  ],
+  [
+    '/.holdfast is a symlink',
+    'claim.name-taken',
+    (top: string) => symlinkSync('/tmp', join(top, '.holdfast')),
+  ],
+] as const)
+  test.serial(`${what}: refused before anything is written`, async (t) => {
+    const file = makeVolume(join(temporaryFolder(t), 'volume'), {
+      size: 32 * MIB,
+      blockSize: 4096,
+      more: ['-N', '128'],
+    });
+    const stage: Stage = { file, start: 0, size: 32 * MIB };
+    withMount(t, stage, spoil);
+    await refusedUntouched(t, stage, () => makeImage(file), code);
+    await refusedUntouched(t, stage, () => makeImage(file, { dryRun: true }), code);
+  });
 
 test.serial('what the owner wants to keep free stays free', async (t) => {
   const stage = volume(t);
