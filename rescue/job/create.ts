@@ -12,7 +12,7 @@ import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
-import { settle } from './settle.ts';
+import { settle, tidy } from './settle.ts';
 import { bystanders, protect, refreshSiblings } from './siblings.ts';
 import { openPartition } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
@@ -94,6 +94,7 @@ const createOn = async (
   const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   if (request.dryRun) return dryRun(context, access, preview, request, replaced);
+  tidy(guard);
   const plan = early.length === 0 ? preview : await makeRoom(context, guard, access, preview, early, request);
   const written = await writeContainer(context, guard, access, plan, request);
   const image = await commitContainer(context, guard, plan, written);

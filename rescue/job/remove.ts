@@ -9,7 +9,7 @@ import { removeIntent } from './intents.ts';
 import { isNamed, locateOn, selectImage } from './locating.ts';
 import { removeImage } from './removal.ts';
 import type { RemoveRequest, RemoveResult } from './results.ts';
-import { settle } from './settle.ts';
+import { settle, tidy } from './settle.ts';
 import { bystanders, protect, refreshSiblings } from './siblings.ts';
 import { openPartition, openSubject, type Subject } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
@@ -124,6 +124,7 @@ const removeOn = async (
   protect(guard, [...images, ...beside.damaged]);
   // Not opened anew: of an image whose removal was begun, the anchors may be gone already.
   const { image } = found;
+  tidy(guard);
   await removeImage(context, guard, { driver, image });
   refreshSiblings(
     guard,

@@ -38,9 +38,7 @@ export const settle = async (context: JobContext, guard: Guard, access: Partitio
   if (fileSystem.refusals().length > 0) return;
   const listed = listContainers(guard, fileSystem);
   protect(guard, [...committedOf(listed), ...bystanders(listed).damaged]);
-  for (const { image } of listed) if (image?.state === 'committed') closeJournal(guard, image);
   const unfinished = listed.filter(({ image }) => image?.state === 'prepared' || image?.state === 'removed');
-  if (unfinished.length === 0) refreshSiblings(guard, committedOf(listed), bystanders(listed));
   // Whatever is damaged is for `check` to name; it is not made worse.
   if (unfinished.length === 0 || fileSystem.check(1).length > 0) return;
   for (const { name, image } of unfinished) {
@@ -50,6 +48,17 @@ export const settle = async (context: JobContext, guard: Guard, access: Partitio
     context.note(`Removing image ${image.id.slice(0, 8)}, which an earlier run did not finish.`);
     await removeImage(context, guard, { driver, image, name });
   }
+};
+
+/**
+ * Brings up to date what the images say of each other, and closes journals that have nothing left to do: what a run that was cut
+ * off at its end may have left. Harmless if it is not done, so it is left until the job is sure to write: a refusal writes nothing.
+ */
+export const tidy = (guard: Guard): void => {
+  const listed = listContainers(guard, openVolume(guard).fileSystem);
+  const images = committedOf(listed);
+  for (const image of images) closeJournal(guard, image);
+  refreshSiblings(guard, images, bystanders(listed));
 };
 
 /** A superblock with a checksum is two sectors of 512 bytes: a torn write of it leaves what no one can open. */

@@ -38,9 +38,15 @@ export const bystanders = (listed: readonly ListedContainer[], without?: string)
 /** No container beside the committed images. */
 export const NO_BYSTANDERS: Bystanders = { damaged: [], closed: 0 };
 
-/** What the commit record of `image` says of the others: of those that no anchor opens only that there are more. */
+/**
+ * What the commit record of `image` says of the others: of those that no anchor opens only that there are more. Always in the
+ * same order, whichever order the file system lists them in.
+ */
 const listFor = (image: Pick<Image, 'id'>, images: readonly Image[], { damaged, closed }: Bystanders) => {
-  const siblings = [...images, ...damaged].filter((each) => each.id !== image.id).map(siblingOf);
+  const siblings = [...images, ...damaged]
+    .filter((each) => each.id !== image.id)
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map(siblingOf);
   return { siblings, siblingTotal: siblings.length + closed };
 };
 
@@ -63,7 +69,10 @@ export const refreshSiblings = (
     if (current === undefined || current.state !== 'committed') continue;
     if (image.unknownRoCompat !== 0 || image.state === 'damaged') continue;
     const key = (siblings: readonly Sibling[]): string =>
-      siblings.map((each) => `${Buffer.from(each.imageId).toString('hex')}/${each.generation}`).join();
+      siblings
+        .map((each) => `${Buffer.from(each.imageId).toString('hex')}/${each.generation}`)
+        .sort()
+        .join();
     const listed = others.siblings.slice(0, MAX_SIBLINGS);
     if (key(current.siblings) === key(listed) && current.siblingTotal === others.siblingTotal) continue;
     const own = ownCommitHomes(guard, image);

@@ -1,8 +1,19 @@
-import { rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import { complement } from '../../rescue/bytes/runs.ts';
 import type { HoldfastError } from '../../rescue/errors.ts';
+import { COMMIT } from '../../rescue/image/layout.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import { MIB } from '../../rescue/units.ts';
 import { duplicate } from '../support/duplicate.ts';
@@ -197,6 +208,49 @@ test.serial('a factory image is made once, and stays when user images come and g
   t.deepEqual(ids((await listImages(stage.file)).images), ids([forced.image, next.image]));
   t.notThrows(() => stageMustBeClean(stage));
 });
+
+test.serial(
+  'after three images nothing is left to be settled: what is refused is refused at once',
+  async (t) => {
+    const stage = volume(t, 64 * MIB);
+    // Ids in an order that is not that of the folder.
+    for (const [id, request] of [
+      ['cc', { name: 'ia' }],
+      ['aa', { name: 'ia2', keepOld: true }],
+      ['bb', { name: 'f1', kind: 'factory' }],
+    ] as const) {
+      process.env['HOLDFAST_ID'] = id.repeat(16);
+      t.teardown(() => delete process.env['HOLDFAST_ID']);
+      await makeImage(stage.file, request);
+    }
+    delete process.env['HOLDFAST_ID'];
+    const again = () => makeImage(stage.file, { name: 'f2', kind: 'factory' });
+    await refusedUntouched(t, stage, again, 'factory-exists');
+    // Where a cut has left a list that is out of date, a refusal does not write either.
+    const images = (await listImages(stage.file)).images;
+    const stale = duplicate(stage.file, `${stage.file}.stale`);
+    await removeImage(stage.file, { image: images[0]!.id });
+    const handle = openSync(stale, 'r+');
+    for (const [start, length] of images[0]!.extents)
+      for (let at = start; at < start + length; at += 512) {
+        const record = Buffer.alloc(512);
+        readSync(handle, record, 0, 512, at);
+        if (record.subarray(0, 8).toString('latin1') !== 'HFCOMMIT') continue;
+        COMMIT.set(record, 'sibling_total', 9);
+        COMMIT.set(record, 'crc', crc32(record.subarray(0, COMMIT.offsetOf('crc'))));
+        writeSync(handle, record, 0, 512, at);
+      }
+    closeSync(handle);
+    const there = { ...stage, file: stale };
+    await refusedUntouched(t, there, () => makeImage(stale, { kind: 'factory' }), 'factory-exists');
+    await refusedUntouched(
+      t,
+      there,
+      () => makeImage(stale, { minFree: 60 * MIB, keepOld: true }),
+      'no-space',
+    );
+  },
+);
 
 test.serial('no room for two images: refused, unless the old one may go first', async (t) => {
   const stage = volume(t);
