@@ -59,7 +59,7 @@ export const removeImage = async (
   refuseReadOnly(image);
   // Computed in full before the tombstone: an image on a volume that cannot be changed is not given up.
   const patch = releasePatch(context, guard, request);
-  writeTombstone(guard, image, context.now);
+  if (patch !== undefined || image.mutableHomes !== undefined) writeTombstone(guard, image, context.now);
   if (patch !== undefined) {
     context.progress('release', 0, 1);
     const opened = mutableExtents(image);
@@ -110,6 +110,8 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
     const index = homes.slotCount - 1 - done;
     if (index === 0) partition.flush();
     const home = homes.homeOf(index);
+    // A lost slot of an image that was put together from single slots has no place in the partition.
+    if (home + homes.slotSize > partition.size) continue;
     const cluster = Math.floor((home - clusterBase) / clusterSize);
     if (!inUse.has(cluster) && isOwnSlot(partition, home, image)) partition.write(home, zeros);
     if (done % 1024 === 0) {

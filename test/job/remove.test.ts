@@ -1,8 +1,19 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import type { HoldfastError } from '../../rescue/errors.ts';
+import { SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
+import { hasSlotMagic, parseSlotHeader } from '../../rescue/image/slot.ts';
 import { containerName } from '../../rescue/job/identity.ts';
 import { MIB } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
@@ -88,3 +99,34 @@ test.serial('an image inside a disk of a virtual machine is not removed from aro
   );
   await refusedUntouched(t, file, () => removeImage(file, { image: image.id }), 'not-at-home');
 });
+
+test.serial(
+  'what is left of an image whose anchors are gone, and that nothing lists, is removed',
+  async (t) => {
+    const size = 48 * MIB;
+    const file = makeVolume(join(temporaryFolder(t), 'volume'), { size, blockSize: 4096 });
+    const stage: Stage = { file, start: 0, size };
+    fillStage(t, stage, { size: MIB, entries: 60 });
+    const { image } = await makeImage(file);
+    const mount = mountStage(t, stage);
+    const container = join(mount.path, '.holdfast', `${containerName(image.kind, image.id)}.hfi`);
+    mustRun('chattr', ['-i', container]);
+    rmSync(container);
+    mount.unmount();
+    // Both anchors and both commit slots.
+    const handle = openSync(file, 'r+');
+    for (const [start, length] of image.extents)
+      for (let at = start; at < start + length; at += 4096) {
+        const header = Buffer.alloc(SLOT_HEADER_SIZE);
+        readSync(handle, header, 0, header.length, at);
+        const kind = hasSlotMagic(header) ? parseSlotHeader(header, at).kind : undefined;
+        if (kind === 'anchor' || kind === 'mutable') writeSync(handle, Buffer.alloc(512), 0, 512, at);
+      }
+    closeSync(handle);
+    await removeImage(file, { image: image.id });
+    const bytes = readFileSync(file);
+    for (let at = 0; at < bytes.length; at += 4096)
+      t.false(hasSlotMagic(bytes.subarray(at, at + 16)), `${at}`);
+    t.notThrows(() => stageMustBeClean(stage));
+  },
+);
