@@ -21,11 +21,17 @@ export interface FileIdentity {
 /** Locks that this process holds: how many times, and in which file. */
 const held = new Map<string, { times: number; readonly path: string | undefined }>();
 
+const removeHeld = (): void => {
+  for (const { path } of held.values()) if (path !== undefined) rmSync(path, { force: true });
+};
+
 /** Throws `refused` (`in-use`) if another process that is alive has the file open for writing. */
 export const lockFile = (path: string, { dev, ino }: FileIdentity): Closable => {
   const name = `holdfast-${dev}-${ino}.lock`;
   const own = held.get(name) ?? { times: 0, path: take(path, name) };
   own.times += 1;
+  // A process that ends without closing leaves nothing behind either, unless it is killed.
+  if (held.size === 0) process.once('exit', removeHeld);
   held.set(name, own);
   let closed = false;
   const close = (): void => {
@@ -34,6 +40,7 @@ export const lockFile = (path: string, { dev, ino }: FileIdentity): Closable => 
     own.times -= 1;
     if (own.times > 0) return;
     held.delete(name);
+    if (held.size === 0) process.off('exit', removeHeld);
     if (own.path !== undefined) rmSync(own.path, { force: true });
   };
   return { close };
