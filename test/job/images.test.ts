@@ -299,7 +299,11 @@ for (const [what, code, spoil] of [
       more: ['-N', '128'],
     });
     const stage: Stage = { file, start: 0, size: 32 * MIB };
-    withMount(t, stage, spoil);
+    withMount(t, stage, (top) => {
+      // More than waits in memory until the end.
+      writeFileSync(join(top, 'noise'), noiseSource(what)(8 * MIB));
+      spoil(top);
+    });
     await refusedUntouched(t, stage, () => makeImage(file), code);
     await refusedUntouched(t, stage, () => makeImage(file, { dryRun: true }), code);
   });
