@@ -17,7 +17,6 @@ import {
   disksFor,
   type FoundImage,
   isMeant,
-  mayHideImages,
   refuseDisagreement,
   unfitDisk,
 } from './live/candidates.ts';
@@ -142,12 +141,9 @@ class Run {
     const { jobs, say } = this.#world;
     const found: FoundImage[] = [];
     for (const disk of disks) {
-      const exhaustive = mayHideImages(disk);
-      say(
-        `Looking for images on ${disk.path}${exhaustive ? ': its contents are not known, so all of it is sampled' : ''}`,
-      );
+      say(`Looking for images on ${disk.path}`);
       try {
-        const request = { target: disk.path, depth: 'quick', exhaustive } as const;
+        const request = { target: disk.path, depth: 'quick' } as const;
         const { images } = await this.#watched((options) => jobs.list(request, options));
         for (const image of images) {
           found.push({ disk, image });

@@ -68,6 +68,7 @@ const TABLE: Record<RestoreResult['partitionTable'], string> = {
   added: 'The partition was added to the partition table.',
   rebuilt:
     'The partition table was rebuilt. Other partitions in it came back as entries only: their contents are not in this image.',
+  none: 'It is a new file, which holds the partition and nothing else.',
 };
 
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>

@@ -14,6 +14,8 @@ export interface DescriptorOptions {
   readonly size: ByteLength;
   readonly sectorSize: ByteLength;
   readonly writable: boolean;
+  /** Given back when the device is closed. */
+  readonly lock?: Closable | undefined;
 }
 
 /** A device on an open file descriptor, which it owns. Regular files and block devices behave alike here. */
@@ -23,6 +25,7 @@ export class DescriptorDevice implements Device, Closable {
   readonly sectorSize: ByteLength;
   readonly writable: boolean;
   readonly #descriptor: number;
+  readonly #lock: Closable | undefined;
   #closed = false;
   /** Undefined: not tried yet; null: there is no reading past the cache here. */
   #direct: DirectReader | null | undefined;
@@ -34,6 +37,7 @@ export class DescriptorDevice implements Device, Closable {
     this.size = options.size;
     this.sectorSize = options.sectorSize;
     this.writable = options.writable;
+    this.#lock = options.lock;
   }
 
   readInto(offset: ByteOffset, target: Uint8Array): void {
@@ -127,7 +131,11 @@ export class DescriptorDevice implements Device, Closable {
     if (this.#closed) return;
     this.#closed = true;
     this.#direct?.close();
-    closeSync(this.#descriptor);
+    try {
+      closeSync(this.#descriptor);
+    } finally {
+      this.#lock?.close();
+    }
   }
 
   #openDirect(): DirectReader | null {

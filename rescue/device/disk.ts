@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync } from 'node:fs';
 import { ioError, refused } from '../errors.ts';
 import {
   type BlockDeviceFacts,
@@ -7,7 +7,9 @@ import {
   refuseWithoutMedium,
 } from './block-facts.ts';
 import { DescriptorDevice } from './descriptor.ts';
+import type { Closable } from './device.ts';
 import { openFailure } from './failure.ts';
+import { lockFile } from './file-lock.ts';
 import { mountPointsOf, refuseUses } from './in-use.ts';
 
 export interface DiskOptions {
@@ -50,6 +52,7 @@ export const openDisk = (path: string, options: DiskOptions = {}): OpenDisk => {
   } catch (error) {
     throw openFailure(path, error);
   }
+  let lock: Closable | undefined;
   try {
     const opened = fstatSync(descriptor, { bigint: true });
     if (!opened.isBlockDevice() || deviceNumber(opened.rdev) !== facts.number) {
@@ -59,7 +62,9 @@ export const openDisk = (path: string, options: DiskOptions = {}): OpenDisk => {
         found: deviceNumber(opened.rdev),
       });
     }
+    lock = writable ? lockBackingFile(path, facts) : undefined;
     const device = new DescriptorDevice(descriptor, {
+      lock,
       name: path,
       size: facts.size,
       sectorSize: facts.sectorSize,
@@ -67,7 +72,16 @@ export const openDisk = (path: string, options: DiskOptions = {}): OpenDisk => {
     });
     return { device, facts };
   } catch (error) {
+    lock?.close();
     closeSync(descriptor);
     throw error;
   }
+};
+
+/** The kernel keeps others from a loop device, but not from the file below it. */
+const lockBackingFile = (path: string, { kind, backingFile }: BlockDeviceFacts): Closable | undefined => {
+  if (kind !== 'disk' || backingFile === undefined) return undefined;
+  // The file may have been deleted since: then nobody else can name it.
+  const file = statSync(backingFile, { bigint: true, throwIfNoEntry: false });
+  return file?.isFile() === true ? lockFile(path, file) : undefined;
 };

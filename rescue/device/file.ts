@@ -4,7 +4,9 @@ import { refused, usage } from '../errors.ts';
 import type { ByteLength } from '../units.ts';
 import { isSectorSize } from './bounds.ts';
 import { DescriptorDevice } from './descriptor.ts';
+import type { Closable } from './device.ts';
 import { errnoOf, ioFailure, openFailure } from './failure.ts';
+import { lockFile } from './file-lock.ts';
 import { mountPointsOfFile, refuseUses } from './in-use.ts';
 
 export interface FileOptions {
@@ -50,7 +52,8 @@ export const openFile = (path: string, options: FileOptions = {}): DescriptorDev
     const facts = fstatSync(descriptor);
     if (facts.isDirectory()) throw usage(`${path} is a directory`, { code: 'target.directory' });
     if (!facts.isFile()) throw usage(`${path} is not a regular file`, { code: 'target.not-a-file' });
-    return new DescriptorDevice(descriptor, { name: path, size: facts.size, sectorSize, writable });
+    const lock = writable ? lockFile(path, fstatSync(descriptor, { bigint: true })) : undefined;
+    return new DescriptorDevice(descriptor, { name: path, size: facts.size, sectorSize, writable, lock });
   } catch (error) {
     closeSync(descriptor);
     throw error;
@@ -74,14 +77,17 @@ export const createSparseFile = (
 ): DescriptorDevice => {
   const sectorSize = sectorSizeOf(options);
   const { descriptor, isNew } = openNew(path, options.overwrite ?? false);
+  let lock: Closable | undefined;
   try {
     if (!fstatSync(descriptor).isFile())
       throw usage(`${path} is not a regular file`, { code: 'target.not-a-file' });
+    lock = lockFile(path, fstatSync(descriptor, { bigint: true }));
     ftruncateSync(descriptor, 0);
     ftruncateSync(descriptor, size);
     syncFolderOf(path);
-    return new DescriptorDevice(descriptor, { name: path, size, sectorSize, writable: true });
+    return new DescriptorDevice(descriptor, { name: path, size, sectorSize, writable: true, lock });
   } catch (error) {
+    lock?.close();
     closeSync(descriptor);
     if (isNew) rmSync(path, { force: true });
     throw ioFailure('create', path, error);

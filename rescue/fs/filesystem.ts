@@ -25,8 +25,8 @@ export interface Geometry {
   /** Bytes that belong to the file system but to no cluster; always imaged. */
   readonly outside: readonly Extent[];
   /**
-   * Bytes by which a mount recognises the volume (primary superblock, boot sector). A restore wipes them first and
-   * writes them last.
+   * Bytes by which a mount or a repair recognises the volume (superblocks, boot sectors), at most 64 extents. A restore
+   * wipes them first and writes them last.
    */
   readonly recognition: readonly Extent[];
 }

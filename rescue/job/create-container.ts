@@ -132,7 +132,7 @@ export const commitContainer = async (
     });
     applyPatch(guard, patch);
     const image = openImage({ device: guard, anchorHome: container.homes.homeOf(0) });
-    commitImage(guard, { image, sequence, time: context.now, others: plan.siblings });
+    commitImage(guard, { image, sequence, time: context.now, others: plan.siblings, beside: plan.beside });
     open((device) => {
       clearJournal(device, container.journal);
       const entry = { action: 'created', time: context.now, salvaged: false } as const;

@@ -12,6 +12,7 @@ import { type Capture, estimateRatio, inUnits } from './capture.ts';
 import type { JobContext } from './context.ts';
 import { controlOf } from './identity.ts';
 import type { CreateRequest } from './results.ts';
+import { type Bystanders, bystanders } from './siblings.ts';
 import type { ListedContainer, OpenVolume, PartitionAccess } from './volume.ts';
 
 /** What stays free unless the person says otherwise: the smaller of 2 % and this. */
@@ -35,6 +36,7 @@ export interface CreatePlan {
   readonly placement: Placement;
   readonly listed: readonly ListedContainer[];
   readonly siblings: readonly Image[];
+  readonly beside: Bystanders;
 }
 
 /** Measures and places an image. Throws `refused` (`no-space`) with the numbers. */
@@ -94,6 +96,7 @@ export const makePlan = (
     placement,
     listed,
     siblings: committed(listed),
+    beside: bystanders(listed),
   };
 };
 

@@ -4,6 +4,7 @@ import { isHoldfastError, refused } from '../errors.ts';
 import { PatchBuilder } from '../fs/patch.ts';
 import type { Image, ImageFacts } from '../image/image.ts';
 import { openImage } from '../image/reader.ts';
+import { formatImageId } from '../image/slot.ts';
 import { formatBytes } from '../units.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
@@ -12,8 +13,8 @@ import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
-import { settle } from './settle.ts';
-import { protect, refreshSiblings } from './siblings.ts';
+import { settle, tidy } from './settle.ts';
+import { bystanders, protect, refreshSiblings } from './siblings.ts';
 import { type OpenPartition, openPartition } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
 import { watchingWrites } from './unfinished.ts';
@@ -92,7 +93,7 @@ const createOn = async (
   const opened = openAndCheck(context, guard);
   const listed = listContainers(guard, opened.fileSystem);
   const images = committed(listed);
-  protect(guard, images);
+  protect(guard, [...images, ...bystanders(listed).damaged]);
   const replaced = replacedImages(images, request);
   replaced.forEach(refuseReadOnly);
   for (const each of listed) {
@@ -117,9 +118,11 @@ const createOn = async (
     );
   }
   const { early, preview } = planWithRoom(context, guard, access, { opened, listed, replaced }, request);
+  requireClaim(context, preview, request.kind);
   const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   if (request.dryRun) return dryRun(context, access, preview, request, replaced);
+  tidy(guard);
   const plan = early.length === 0 ? preview : await makeRoom(context, guard, access, preview, early, request);
   const written = await writeContainer(context, guard, access, plan, request);
   const image = await commitContainer(context, guard, plan, written);
@@ -127,10 +130,8 @@ const createOn = async (
     for (const old of plan.siblings.filter(({ id }) => replaced.some((each) => each.id === id))) {
       await removeImage(context, guard, { driver: plan.driver, image: old });
     }
-    refreshSiblings(guard, [
-      ...plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id)),
-      image,
-    ]);
+    const left = plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id));
+    refreshSiblings(guard, [...left, image], plan.beside);
     return {
       image: reopened(guard, image),
       state: 'committed',
@@ -142,6 +143,21 @@ const createOn = async (
       error as Error,
       'The new image is complete and committed; run the same command again to remove the old one.',
     );
+  }
+};
+
+/**
+ * Claims the planned clusters in memory: a volume that could not list the image, for want of an inode or because something
+ * else has the folder's name, must say so before its free space is full of slots. Throws what the claim would throw.
+ */
+const requireClaim = (context: JobContext, plan: CreatePlan, kind: CreateRequest['kind']): void => {
+  const name = containerName(kind, formatImageId(newImageId()));
+  try {
+    claimPatch(context, plan, name, plan.placement.extents);
+  } catch (error) {
+    // The image takes less than the room that is planned at most, and leaves some to the claim.
+    if (isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space') return;
+    throw asRefusal(error);
   }
 };
 

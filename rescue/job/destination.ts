@@ -1,5 +1,5 @@
-import { existsSync, rmSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, realpathSync, rmSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { SpanSet } from '../bytes/runs.ts';
 import { CountingDevice } from '../device/counting.ts';
 import type { Device } from '../device/device.ts';
@@ -15,6 +15,8 @@ import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import { readTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
+import type { JobContext } from './context.ts';
+import { locateIn } from './locating.ts';
 import { openSubject, type Subject } from './subject.ts';
 import { mutableExtents } from './volume.ts';
 
@@ -31,6 +33,10 @@ export interface RestorePlace {
   /** Where the partition starts on the disk, or on TARGET. */
   readonly start: ByteOffset;
   readonly traffic: () => { readonly bytesRead: ByteLength; readonly bytesWritten: ByteLength };
+  /** Nothing was there before: no partition, no file. */
+  readonly isNew: boolean;
+  /** Images on another place than TARGET that go with what is there now. */
+  readonly destroyed: readonly Found[];
   /** After a table was written: lets the kernel see it. Call after `close`. */
   reread(): string | undefined;
   close(): void;
@@ -97,6 +103,8 @@ export const openInPlace = (
     return {
       path: node.path,
       inPlace: true,
+      isNew: false,
+      destroyed: [],
       identity: target.identity,
       partition,
       disk: undefined,
@@ -121,6 +129,8 @@ export const openInPlace = (
   return {
     path,
     inPlace: true,
+    isNew: false,
+    destroyed: [],
     identity: subject.target.identity,
     partition,
     disk: isDisk ? disk : undefined,
@@ -138,6 +148,8 @@ export const openInPlace = (
 export interface ElsewhereOptions {
   /** A file that does not exist is not made. */
   readonly dryRun: boolean;
+  /** Ids of images on the place that may be destroyed. */
+  readonly drop: readonly string[];
   /** TARGET, where the images were found, and the images. */
   readonly subject: Pick<Subject, 'target'>;
   readonly found: readonly Found[];
@@ -145,7 +157,7 @@ export interface ElsewhereOptions {
   readonly from?: string | undefined;
 }
 
-/** Nothing protects images on another place than TARGET: it must not be TARGET under another name. */
+/** The place must not be TARGET under another name: images on TARGET are not asked about. */
 const refuseSource = (path: string, range: Extent, { subject, found, from }: ElsewhereOptions): void => {
   const here = footingOf(path);
   const own = { start: here.offset + range.start, length: range.length };
@@ -168,11 +180,18 @@ const refuseSource = (path: string, range: Extent, { subject, found, from }: Els
  * Opens another place to restore to. A partition or a file takes the partition as it is (a file that does not exist is made); a
  * disk with a table, or a whole block device of a disk image, takes it at its recorded place.
  */
-export const openElsewhere = (path: string, image: Image, source: ElsewhereOptions): RestorePlace => {
+export const openElsewhere = async (
+  context: JobContext,
+  path: string,
+  image: Image,
+  source: ElsewhereOptions,
+): Promise<RestorePlace> => {
   const { offset, size } = image.control.partition;
   const { sectorSize } = image.identity;
-  if (!existsSync(path))
+  if (!existsSync(path)) {
+    refuseSystemFolder(path);
     return source.dryRun ? imagined(path, size, sectorSize) : made(path, size, sectorSize);
+  }
   const subject = openSubject(path, true, sectorSize);
   const { target } = subject;
   const asDisk = offset > 0 && (target.kind === 'disk' || subject.table?.valid === true);
@@ -181,8 +200,10 @@ export const openElsewhere = (path: string, image: Image, source: ElsewhereOptio
     subject.close();
     throw tooSmall(path, start + size, target.device.size);
   }
+  let destroyed: readonly Found[];
   try {
     refuseSource(path, { start, length: size }, source);
+    destroyed = await imagesToDestroy(context, subject, { start, length: size }, source.drop);
   } catch (error) {
     subject.close();
     throw error;
@@ -191,6 +212,8 @@ export const openElsewhere = (path: string, image: Image, source: ElsewhereOptio
   return {
     path,
     inPlace: false,
+    isNew: false,
+    destroyed,
     identity: target.identity,
     partition: new Guard(new Window(disk, { start, length: size }, path)),
     disk: asDisk ? disk : undefined,
@@ -203,6 +226,63 @@ export const openElsewhere = (path: string, image: Image, source: ElsewhereOptio
     },
     close: () => subject.close(),
   };
+};
+
+/** Folders of the kernel's: a file there is a mistyped device, and may fill memory. Throws `usage` (`target.missing`). */
+const refuseSystemFolder = (path: string): void => {
+  const folder = dirname(resolve(path));
+  const real = existsSync(folder) ? realpathSync(folder) : folder;
+  if (!/^\/(?:dev|proc|sys)(?:\/|$)/.test(`${real}/`)) return;
+  throw usage(`there is no ${path}, and no file is made there`, {
+    code: 'target.missing',
+    wayOut: 'Name a device that is there, or a file in another folder.',
+  });
+};
+
+/**
+ * The images on the place that the restore would overwrite, all of them named by `drop`. The file system there is asked and
+ * the range sampled. Throws `refused` (`place-holds-images`, `drop-unmatched`).
+ */
+const imagesToDestroy = async (
+  context: JobContext,
+  subject: Subject,
+  range: Extent,
+  drop: readonly string[],
+): Promise<readonly Found[]> => {
+  const located = await locateIn(context, subject, range);
+  const lying = located.images.filter(
+    ({ state, image, start }) =>
+      (image.state === 'committed' || image.state === 'damaged') &&
+      state !== 'stale' &&
+      state !== 'foreign' &&
+      new SpanSet(shifted(image.extents, start)).intersects(range),
+  );
+  const unopened = located.unopened.filter((id) => !located.images.some(({ image }) => image.id === id));
+  const ids = [...lying.map(({ image }) => image.id), ...unopened];
+  for (const id of drop) refuseUnmatched(context, id, ids);
+  const isDropped = (id: string): boolean => drop.some((each) => id.startsWith(each.toLowerCase()));
+  const kept = ids.filter((id) => !isDropped(id));
+  if (kept.length === 0) return lying;
+  throw refused(`images lie on ${subject.target.path} that the restore would destroy`, {
+    code: 'place-holds-images',
+    found: kept.map((id) => `${id}${unopened.includes(id) ? ' (no anchor opens)' : ''}`).join(', '),
+    wayOut: `Name another place, or let them be destroyed: ${kept.map((id) => `--drop ${id.slice(0, 8)}`).join(' ')}.`,
+  });
+};
+
+/** Throws `refused` (`drop-unmatched`): what is to be destroyed must be named beyond doubt. */
+const refuseUnmatched = (context: JobContext, drop: string, ids: readonly string[]): void => {
+  const named = ids.filter((id) => drop !== '' && id.startsWith(drop.toLowerCase()));
+  if (named.length === 1) return;
+  if (named.length === 0 && /^[0-9a-f]{32}$/i.test(drop)) {
+    context.note(`Image ${drop.slice(0, 8)}, which may be destroyed, is not there any more.`);
+    return;
+  }
+  throw refused(`--drop ${drop} does not name exactly one image of this place`, {
+    code: 'drop-unmatched',
+    found: ids.join(', '),
+    wayOut: 'Give the id of the image that may be destroyed, or enough of its beginning.',
+  });
 };
 
 /** A new file. It goes again if nothing came to be written to it. */
@@ -228,6 +308,8 @@ const place = (path: string, below: Device, size: ByteLength): RestorePlace => {
   return {
     path,
     inPlace: false,
+    isNew: true,
+    destroyed: [],
     identity: { size, removable: false, rotational: false, mapped: false },
     partition: new Guard(device),
     disk: undefined,

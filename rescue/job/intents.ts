@@ -46,9 +46,12 @@ export const createIntent = (
   };
 };
 
+const wouldBeMissed = ({ state, image }: Found): boolean =>
+  state !== 'stale' && state !== 'foreign' && (image.state === 'committed' || image.state === 'damaged');
+
 /** What a restore is about to write, keep and lose. */
 export const restoreIntent = (
-  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
   table: TablePlan | undefined,
   lost: Losses,
@@ -57,8 +60,8 @@ export const restoreIntent = (
   const { image } = chosen;
   const { identity } = place;
   const gone = place.inPlace
-    ? found.filter((each) => each.start === chosen.start && !kept.includes(each))
-    : [];
+    ? found.filter((each) => each.start === chosen.start && !kept.includes(each) && wouldBeMissed(each))
+    : place.destroyed;
   const name = (each: Found): string =>
     `${each.image.control.kind} image ${each.image.id.slice(0, 8)} "${each.image.control.name}"`;
   return {
@@ -74,16 +77,21 @@ export const restoreIntent = (
     },
     image: summarise(chosen),
     writes: [
+      ...(source.reading === undefined || !place.inPlace ? [] : [source.reading]),
       `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${formatSeconds(image.control.created)}.`,
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
     ],
     keeps: [
       ...kept.map((each) => `${name(each)} stays where it is.`),
-      `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
+      ...(place.isNew
+        ? []
+        : [
+            `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
+          ]),
     ],
     loses: [
-      `Everything that is on this partition now and is not in the image.`,
-      ...gone.filter((each) => each.state === 'committed').map((each) => `${name(each)} will be destroyed.`),
+      ...(place.isNew ? [] : [`Everything that is on this partition now and is not in the image.`]),
+      ...gone.map((each) => `${name(each)} will be destroyed.`),
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
       ),

@@ -13,8 +13,8 @@ export const list = async (request: ListRequest, options: JobOptions = {}): Prom
   const subject = openSubject(request.target, false);
   try {
     if (isContainerFile(subject)) return listFile(request);
-    const { depth, partition, exhaustive = false } = request;
-    const located = await locateOn(context, subject, { depth, partition, exhaustive });
+    const { depth, partition } = request;
+    const located = await locateOn(context, subject, { depth, partition });
     if (located.images.length === 0 && located.newer !== undefined) throw located.newer;
     return {
       target: request.target,

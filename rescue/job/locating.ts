@@ -9,7 +9,7 @@ import { openImage } from '../image/reader.ts';
 import { hasSlotMagic } from '../image/slot.ts';
 import type { UnusableContainer } from '../locate/filesystem.ts';
 import type { Found } from '../locate/found.ts';
-import { type Located, locate } from '../locate/locate.ts';
+import { type Located, type LocateOptions, locate } from '../locate/locate.ts';
 import { describePartition } from '../partition/model.ts';
 import type { Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
@@ -33,22 +33,36 @@ export const locateOn = async (
   options: {
     readonly depth: 'quick' | 'full';
     readonly partition: number | undefined;
-    readonly exhaustive?: boolean;
     /** SEL: an image that is meant by id or name is looked for until it is met. */
     readonly image?: string;
   },
 ): Promise<Located> => {
   const within = rangeOf(subject, options.partition);
   const { image } = options;
+  return climb(context, subject, {
+    depth: options.depth,
+    // Of several partitions, the one that is meant cannot be told by whichever image is met first.
+    exhaustive: within === undefined,
+    wanted: image === undefined || isRule(image) ? undefined : (found) => isNamed(found, image),
+    ...(within === undefined ? {} : { within }),
+  });
+};
+
+/** What images lie in a range that is to be overwritten: the file system is asked and the range sampled, no more. */
+export const locateIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
+  climb(context, subject, { depth: 'quick', exhaustive: true, within, deepen: false, reassemble: false });
+
+const climb = async (
+  context: JobContext,
+  subject: Subject,
+  options: Omit<LocateOptions, 'device' | 'diskOffset' | 'table' | 'rotational'>,
+): Promise<Located> => {
   const ladder = locate({
     device: subject.device,
     diskOffset: subject.diskOffset,
     table: subject.table,
-    depth: options.depth,
-    exhaustive: options.exhaustive ?? false,
-    wanted: image === undefined || isRule(image) ? undefined : (found) => isNamed(found, image),
     rotational: subject.target.identity.rotational,
-    ...(within === undefined ? {} : { within }),
+    ...options,
   });
   let last = 0;
   for (;;) {
@@ -73,14 +87,18 @@ const RULES = ['latest', 'factory'] as const;
 const isRule = (selector: string): selector is (typeof RULES)[number] =>
   RULES.some((rule) => rule === selector);
 
-const hasId = ({ image }: Found, selector: string): boolean => {
+const hasId = (image: Pick<Image, 'id'>, selector: string): boolean => {
   const wanted = selector.toLowerCase();
   return /^[0-9a-f]{4,32}$/.test(wanted) && image.id.startsWith(wanted);
 };
 
 /** Whether an image is meant by its id, the beginning of it, or its name. */
-const isNamed = (found: Found, selector: string): boolean =>
-  hasId(found, selector) || found.image.control.name === selector;
+export const isNamed = ({ image }: Pick<Found, 'image'>, selector: string): boolean =>
+  hasId(image, selector) || image.control.name === selector;
+
+/** Whether SEL can mean an image that is alone. */
+export const isMeant = (image: Image, selector: string): boolean =>
+  isRule(selector) ? selector === 'latest' || image.control.kind === 'factory' : isNamed({ image }, selector);
 
 const describe = ({ image, state }: Found): string =>
   `${image.id.slice(0, 8)} (${image.control.kind} image "${image.control.name}", ${state})`;
@@ -131,7 +149,7 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
     });
   }
   if (isRule(selector)) return selectByRule(images, selector);
-  const byId = images.filter((each) => hasId(each, selector));
+  const byId = images.filter((each) => hasId(each.image, selector));
   const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
   const [only, ...more] = matching;
   if (only === undefined) {

@@ -1,26 +1,16 @@
-import { SpanSet } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
 import type { Guard } from '../device/guard.ts';
-import { isHoldfastError, refused } from '../errors.ts';
+import { refused } from '../errors.ts';
 import type { FileSystemDriver } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import { readCommit, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { clearJournal, writeJournal } from '../image/journal.ts';
 import { SLOT_HEADER_SIZE } from '../image/layout.ts';
-import { hasSlotMagic, parseSlotHeader } from '../image/slot.ts';
-import type { Run } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
-import {
-  asRefusal,
-  clusterRuns,
-  listContainers,
-  mutableExtents,
-  openVolume,
-  openWith,
-  refuseReadOnly,
-} from './volume.ts';
+import { clustersInUse, isListing, isOwnSlot, ownCommitHomes, ownJournal } from './own-slots.ts';
+import { asRefusal, listContainers, mutableExtents, openVolume, openWith, refuseReadOnly } from './volume.ts';
 
 export interface RemovalRequest {
   readonly driver: FileSystemDriver;
@@ -29,7 +19,10 @@ export interface RemovalRequest {
   readonly name?: string;
 }
 
-/** Says in the image's own commit record that it is removed: from here on it is no image any more. */
+/**
+ * Says in the image's own commit record that it is removed: from here on it is no image any more. Where neither slot of the
+ * record is the image's own any more, because its file was deleted and a new one lies there, there is nothing to say it in.
+ */
 export const writeTombstone = (guard: Guard, image: Image, now: number): void => {
   const { mutableHomes } = image;
   if (mutableHomes === undefined) {
@@ -37,8 +30,10 @@ export const writeTombstone = (guard: Guard, image: Image, now: number): void =>
   }
   const current = readCommit(guard, mutableHomes, image.identity.imageId)?.commit;
   if (current?.state === 'removed') return;
+  const own = ownCommitHomes(guard, image);
+  if (own === undefined) return;
   guard.withOpened(mutableExtents(image), (opened) => {
-    writeCommit(opened, mutableHomes, {
+    writeCommit(opened, own, {
       generation: image.identity.generation,
       sequence: current?.sequence ?? image.control.sequence,
       imageId: image.identity.imageId,
@@ -64,11 +59,11 @@ export const removeImage = async (
   refuseReadOnly(image);
   // Computed in full before the tombstone: an image on a volume that cannot be changed is not given up.
   const patch = releasePatch(context, guard, request);
-  writeTombstone(guard, image, context.now);
+  if (patch !== undefined || image.mutableHomes !== undefined) writeTombstone(guard, image, context.now);
   if (patch !== undefined) {
     context.progress('release', 0, 1);
     const opened = mutableExtents(image);
-    const { journal } = image;
+    const journal = ownJournal(guard, image);
     if (journal !== undefined) {
       guard.withOpened(opened, (device) => {
         const { imageId, generation } = image.identity;
@@ -103,16 +98,6 @@ const releasePatch = (
   }
 };
 
-/** Whether these are exactly the image's clusters, in its order. */
-export const isListing = (runs: readonly Run[], image: Image): boolean => {
-  const { clusterSize, clusterBase } = image.identity;
-  const own = clusterRuns(image.extents, clusterSize, clusterBase);
-  return (
-    own.length === runs.length &&
-    own.every((each, index) => each.start === runs[index]!.start && each.length === runs[index]!.length)
-  );
-};
-
 /**
  * Overwrites the headers of slots that lie in clusters that are free now and still carry this image's valid header. The
  * first slot, an anchor, goes last: until then the image is found, and its removal can go on.
@@ -120,12 +105,7 @@ export const isListing = (runs: readonly Run[], image: Image): boolean => {
 export const wipeHeaders = async (context: JobContext, partition: Device, image: Image): Promise<void> => {
   const { fileSystem } = openVolume(partition);
   const { clusterSize, clusterBase } = fileSystem.geometry;
-  const inUse = new SpanSet(
-    (function* () {
-      const own = new SpanSet(clusterRuns(image.extents, clusterSize, clusterBase));
-      for (const run of fileSystem.allocation()) yield* own.within(run);
-    })(),
-  );
+  const inUse = clustersInUse(fileSystem, image);
   const { homes } = image;
   const unit = partition.sectorSize;
   const zeros = new Uint8Array(Math.max(unit, SLOT_HEADER_SIZE));
@@ -133,6 +113,8 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
     const index = homes.slotCount - 1 - done;
     if (index === 0) partition.flush();
     const home = homes.homeOf(index);
+    // A lost slot of an image that was put together from single slots has no place in the partition.
+    if (home + homes.slotSize > partition.size) continue;
     const cluster = Math.floor((home - clusterBase) / clusterSize);
     if (!inUse.has(cluster) && isOwnSlot(partition, home, image)) partition.write(home, zeros);
     if (done % 1024 === 0) {
@@ -142,16 +124,4 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
   }
   partition.flush();
   context.progress('wipe', image.storedBytes, image.storedBytes);
-};
-
-const isOwnSlot = (partition: Device, home: number, image: Image): boolean => {
-  const bytes = partition.read(home, SLOT_HEADER_SIZE);
-  if (!hasSlotMagic(bytes)) return false;
-  try {
-    const header = parseSlotHeader(bytes, home);
-    return header.home === home && Buffer.compare(header.imageId, image.identity.imageId) === 0;
-  } catch (error) {
-    if (!isHoldfastError(error)) throw error;
-    return false;
-  }
 };

@@ -2,14 +2,16 @@ import type { ReadableDevice } from '../device/device.ts';
 import { Guard } from '../device/guard.ts';
 import { refused, usage } from '../errors.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
+import type { Located } from '../locate/locate.ts';
 import { JobContext, type JobOptions } from './context.ts';
+import { committed } from './create-plan.ts';
 import { removeIntent } from './intents.ts';
-import { locateOn, refuseContainerFile, selectImage } from './locating.ts';
+import { isNamed, locateOn, refuseContainerFile, selectImage } from './locating.ts';
 import { removeImage } from './removal.ts';
 import type { RemoveRequest, RemoveResult } from './results.ts';
-import { settle } from './settle.ts';
-import { protect, refreshSiblings } from './siblings.ts';
-import { openPartition, openSubject } from './subject.ts';
+import { settle, tidy } from './settle.ts';
+import { bystanders, protect, refreshSiblings } from './siblings.ts';
+import { openPartition, openSubject, type Subject } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
 import { watchingWrites } from './unfinished.ts';
 import { listContainers, openVolume, type PartitionAccess, refuseUnfit } from './volume.ts';
@@ -22,6 +24,7 @@ export const remove = async (request: RemoveRequest, options: JobOptions = {}): 
     const number = found.number ?? request.partition;
     const partition = openPartition(request.target, { partition: number, write: !request.dryRun });
     try {
+      refuseElsewhere(request.target, found, partition.offset);
       const identity = partition.subject.target.identity;
       const agreed = await request.confirm(removeIntent(request.target, identity, found));
       if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
@@ -40,6 +43,17 @@ export const remove = async (request: RemoveRequest, options: JobOptions = {}): 
   }
 };
 
+/** The image lies in the partition that was opened, and nowhere else: its homes count from that partition's start. */
+const refuseElsewhere = (target: string, found: Found, offset: number): void => {
+  if (found.start === offset) return;
+  throw refused(`image ${found.image.id.slice(0, 8)} does not lie in a partition that ${target} lists`, {
+    code: 'not-in-partition',
+    expected: `a partition that begins at byte ${found.start}`,
+    found: `one that begins at byte ${offset}`,
+    wayOut: 'Bring the partition back first with restore; or name the partition itself.',
+  });
+};
+
 /** Also finds an image that carries a tombstone: its removal was begun. */
 const find = async (context: JobContext, request: RemoveRequest): Promise<Found> => {
   if (request.image === '') throw usage('remove needs --image', { code: 'image' });
@@ -54,10 +68,28 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
         request.image.length >= 4 &&
         each.image.id.startsWith(request.image),
     );
-    return begun ?? selectImage(located.images, request.image, located.newer, located.unusable);
+    const found = begun ?? (await selectNamed(context, subject, located, request));
+    if (found.state !== 'moved' && found.state !== 'foreign') return found;
+    throw refused(`image ${found.image.id.slice(0, 8)} is not at home: ${found.reason}`, {
+      code: 'not-at-home',
+      wayOut: 'It goes with the file that it lies in: delete that file.',
+    });
   } finally {
     subject.close();
   }
+};
+
+/** Where quick depth ended before the image that is meant was met, it is looked for until it is. */
+const selectNamed = async (
+  context: JobContext,
+  subject: Subject,
+  located: Located,
+  { image, partition }: RemoveRequest,
+): Promise<Found> => {
+  if (located.depth === 'full' || located.images.some((each) => isNamed(each, image)))
+    return selectImage(located.images, image, located.newer);
+  const further = await locateOn(context, subject, { depth: 'quick', partition, image });
+  return selectImage(further.images, image, further.newer);
 };
 
 /** An image is in the lists of the others until all of it is removed; no file system lists it then, and no scan looks for it. */
@@ -87,15 +119,17 @@ const removeOn = async (
   await settle(context, guard, access);
   const { driver, fileSystem } = openVolume(guard);
   refuseUnfit(fileSystem);
-  const images = listContainers(guard, fileSystem).flatMap(({ image }) =>
-    image?.state === 'committed' ? [image] : [],
-  );
-  protect(guard, images);
+  const listed = listContainers(guard, fileSystem);
+  const images = committed(listed);
+  const beside = bystanders(listed, found.image.id);
+  protect(guard, [...images, ...beside.damaged]);
   // Not opened anew: of an image whose removal was begun, the anchors may be gone already.
   const { image } = found;
+  tidy(guard);
   await removeImage(context, guard, { driver, image });
   refreshSiblings(
     guard,
     images.filter((each) => each.id !== image.id),
+    beside,
   );
 };

@@ -1,10 +1,12 @@
-import { refused, usage } from '../errors.ts';
+import { corrupt, notFound, refused, usage } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { formatImageId } from '../image/slot.ts';
 import { type Found, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import type { JobContext } from './context.ts';
 import { openElsewhere, openInPlace, type RestorePlace } from './destination.ts';
-import { isContainerFile, locateOn, openContainerFile, selectImage } from './locating.ts';
+import { containerName } from './identity.ts';
+import { isContainerFile, isMeant, locateOn, openContainerFile, selectImage } from './locating.ts';
 import type { RestoreRequest } from './results.ts';
 import { openSubject, type Subject } from './subject.ts';
 
@@ -16,6 +18,8 @@ export interface RestoreSource {
   /** Everything that was found on the target. */
   readonly found: readonly Found[];
   readonly subject: Subject;
+  /** What TARGET is taken for, where that is not plain. */
+  readonly reading?: string;
 }
 
 /** Finds the image and everything that must survive. What is opened here is closed by `closers`. */
@@ -34,23 +38,25 @@ export const findSource = async (
   }
   const { partition } = request;
   const image = request.from === undefined ? request.image : 'latest';
-  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
   if (request.from !== undefined) {
     const file = openContainerFile(request.from);
     closers.push(() => file.close());
-    const start = targetStart(subject, partition, file.image);
+    const state = fitState(request.from, file.image, request);
+    const { start, reading } = targetStart(subject, partition, file.image);
     const chosen: Found = {
       image: file.image,
       start,
       number: undefined,
-      state: 'committed',
-      reason: undefined,
+      state,
+      reason: file.image.reason,
       foundBy: 'filesystem',
     };
-    const all = await everythingAt(context, subject, located, start, partition);
-    const kept = request.to === undefined ? survivors(all, start, undefined, request) : [];
-    return { chosen, kept, found: all, subject };
+    const located = await locateOn(context, subject, { depth: 'quick', partition, image });
+    const all = await everythingAt(context, subject, located, start, request);
+    const kept = request.to === undefined ? survivors(context, all, start, undefined, request) : [];
+    return { chosen, kept, found: all, subject, ...(reading === undefined ? {} : { reading }) };
   }
+  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
   const chosen = selectImage(located.images, image, located.newer, located.unusable);
   if (chosen.state === 'moved') {
     context.note(
@@ -59,17 +65,84 @@ export const findSource = async (
     );
   }
   if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
-  const all = await withSiblings(context, subject, located, chosen, partition);
-  return { chosen, kept: survivors(all, chosen.start, chosen, request), found: all, subject };
+  const all = await withSiblings(context, subject, located, chosen, request);
+  return { chosen, kept: survivors(context, all, chosen.start, chosen, request), found: all, subject };
 };
 
-/** Where on TARGET a container file's partition is to go: TARGET itself, or the partition that is meant. */
-const targetStart = (subject: Subject, number: number | undefined, image: Image): number => {
-  const entry = subject.table?.partitions.find((each) =>
-    number === undefined ? each.start === image.control.partition.offset : each.number === number,
+/**
+ * What the image in a container file is worth. Throws `refused` (`unusable`), `corrupt` (`image.truncated`, `image.damaged`),
+ * `not-found` (`no-such-image`).
+ */
+const fitState = (
+  path: string,
+  image: Image,
+  { image: selector, salvage }: Pick<RestoreRequest, 'image' | 'salvage'>,
+): 'committed' | 'damaged' => {
+  const short = image.id.slice(0, 8);
+  if (!isMeant(image, selector)) {
+    throw notFound(`the image in ${path} is not "${selector}"`, {
+      code: 'no-such-image',
+      found: `${image.control.kind} image ${short} "${image.control.name}"`,
+      wayOut: 'Leave out --image: the file holds one image only.',
+    });
+  }
+  if (image.state === 'removed' || image.state === 'prepared') {
+    throw refused(
+      `the image in ${path} cannot be used: ${image.state === 'removed' ? 'it was removed' : 'it was never completed'}`,
+      {
+        code: 'unusable',
+        found: image.id,
+        wayOut: 'Give another file with --from.',
+      },
+    );
+  }
+  const { slotCount, slotSize } = image.homes;
+  const whole = slotCount * slotSize;
+  if (image.device.size < whole && !salvage) {
+    throw corrupt(`${path} is cut short`, {
+      code: 'image.truncated',
+      structure: `image ${short}`,
+      expected: `${whole} bytes`,
+      found: image.device.size,
+      wayOut: 'What is left can be restored with --salvage.',
+    });
+  }
+  if (image.state === 'damaged' && !salvage) {
+    throw corrupt(`the image in ${path} is damaged: ${image.reason ?? 'the reason is not known'}`, {
+      code: 'image.damaged',
+      structure: `image ${short}`,
+      wayOut: 'What is left can be restored with --salvage.',
+    });
+  }
+  return image.state;
+};
+
+/**
+ * Where on TARGET a container file's partition is to go: to the partition that is meant; where TARGET has no table, TARGET is
+ * the partition, unless it is larger and can be the disk that the image was made on. `reading` says which, for the plan.
+ */
+const targetStart = (
+  subject: Subject,
+  number: number | undefined,
+  image: Image,
+): { readonly start: number; readonly reading?: string } => {
+  const { table, target } = subject;
+  const { offset, size } = image.control.partition;
+  const entry = table?.partitions.find((each) =>
+    number === undefined ? each.start === offset : each.number === number,
   );
-  if (entry !== undefined) return entry.start;
-  return subject.table === undefined ? 0 : image.control.partition.offset;
+  if (entry !== undefined) return { start: entry.start };
+  if (table === undefined) return { start: 0 };
+  if (table.valid && table.scheme !== 'none') return { start: offset };
+  const { size: room } = target.device;
+  if (room > size && offset > 0 && offset + size <= room) {
+    const reading = `${target.path} has no partition table that can be trusted: it is taken for the disk on which the partition begins at byte ${offset}.`;
+    return { start: offset, reading };
+  }
+  return {
+    start: 0,
+    reading: `${target.path} has no partition table that can be trusted: it is taken for the partition itself.`,
+  };
 };
 
 /** All images on the target: the sibling lists if they resolve, else a scan to full depth. */
@@ -78,19 +151,50 @@ const withSiblings = async (
   subject: Subject,
   located: Located,
   chosen: Found,
-  partition: number | undefined,
+  request: Pick<RestoreRequest, 'partition' | 'drop'>,
 ): Promise<readonly Found[]> => {
   const { siblings, complete } = resolveSiblings(subject.device, chosen);
-  if (!complete && located.depth !== 'full') {
+  const closed = (here: Located) =>
+    here.unusable.some(({ start, opens }) => !opens && start === chosen.start);
+  if ((!complete || closed(located)) && located.depth !== 'full') {
     context.note('The list of other images on this disk cannot be followed: looking at every byte for them.');
+    const { partition } = request;
     const full = await locateOn(context, subject, { depth: 'full', partition });
+    refuseClosed(full, chosen, request);
     return full.images;
   }
+  refuseClosed(located, chosen, request);
   const known = new Set(located.images.map((each) => each.image.id));
   const more = siblings
-    .filter(({ image }) => !known.has(image.id) && image.state === 'committed')
-    .map(({ image, start }): Found => ({ ...chosen, image, start, state: 'committed', reason: undefined }));
+    .filter(({ image }) => !known.has(image.id))
+    .flatMap(({ image, start }): Found[] =>
+      image.state === 'committed' || image.state === 'damaged'
+        ? [{ ...chosen, image, start, state: image.state, reason: image.reason }]
+        : [],
+    );
   return [...located.images, ...more];
+};
+
+/** A container that the file system lists, and of which not even single slots make an image, would be overwritten. */
+const refuseClosed = (
+  { unusable, images }: Located,
+  chosen: Found,
+  { drop }: Pick<RestoreRequest, 'drop'>,
+): void => {
+  const known = new Set(images.map(({ image }) => containerName(image.control.kind, image.id)));
+  for (const { name, start } of unusable.filter(({ opens }) => !opens)) {
+    if (start !== chosen.start || known.has(name)) continue;
+    const id = /-([0-9a-f]{12})$/.exec(name)?.[1];
+    const dropped = drop.some((each) => id !== undefined && each !== '' && id.startsWith(each.slice(0, 12)));
+    if (dropped) continue;
+    throw refused(`container ${name} cannot be opened, and the restore would overwrite it`, {
+      code: 'container-closed',
+      wayOut:
+        id === undefined
+          ? 'Copy it elsewhere and delete it first.'
+          : `Let it be destroyed with --drop ${id}, or restore to another place with --to.`,
+    });
+  }
 };
 
 const everythingAt = async (
@@ -98,27 +202,45 @@ const everythingAt = async (
   subject: Subject,
   located: Located,
   start: number,
-  partition: number | undefined,
+  request: Pick<RestoreRequest, 'partition' | 'drop'>,
 ): Promise<readonly Found[]> => {
   const first = located.images.find((each) => each.start === start && each.state === 'committed');
-  return first === undefined ? located.images : withSiblings(context, subject, located, first, partition);
+  return first === undefined ? located.images : withSiblings(context, subject, located, first, request);
+};
+
+/** Whether an image counts that is not the chosen one: at home or where all of its partition lies now, whole or damaged. */
+const counts = ({ state, image }: Found): boolean =>
+  state === 'committed' || state === 'damaged' || (state === 'moved' && image.state === 'committed');
+
+/**
+ * Whether an id names an image that was here, as far as anybody knows: a restore that was to destroy it, and was cut off, may
+ * have overwritten it already, and must be able to go on. A mistyped beginning of an id is in no list.
+ */
+const wasHere = (id: string, chosen: Found | undefined): boolean => {
+  const wanted = id.toLowerCase();
+  if (/^[0-9a-f]{32}$/.test(wanted)) return wanted !== chosen?.image.id;
+  const listed = (chosen?.image.commit?.siblings ?? []).map(({ imageId }) => formatImageId(imageId));
+  return wanted !== '' && listed.filter((each) => each.startsWith(wanted)).length === 1;
 };
 
 /**
- * Committed images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
- * (`drop-chosen`, `drop-unmatched`): what is to be destroyed must be named beyond doubt.
+ * Images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
+ * (`drop-chosen`, `drop-unmatched`, `image-in-pieces`): what is to be destroyed must be named beyond doubt.
  */
 const survivors = (
+  context: JobContext,
   found: readonly Found[],
   start: number,
   chosen: Found | undefined,
   { drop }: Pick<RestoreRequest, 'drop'>,
 ): Found[] => {
-  const here = found.filter(
-    (each) => each.start === start && (each === chosen || each.state === 'committed'),
-  );
-  const dropped = drop.map((id) => {
+  const here = found.filter((each) => each.start === start && (each === chosen || counts(each)));
+  const dropped = drop.flatMap((id) => {
     const [only, ...more] = here.filter((each) => id !== '' && each.image.id.startsWith(id.toLowerCase()));
+    if (only === undefined && wasHere(id, chosen)) {
+      context.note(`Image ${id}, which may be destroyed, is not there any more.`);
+      return [];
+    }
     if (only === undefined || more.length > 0) {
       throw refused(`--drop ${id} does not name exactly one image of this partition`, {
         code: 'drop-unmatched',
@@ -129,22 +251,31 @@ const survivors = (
     if (only === chosen) {
       throw refused('the image that is to be restored cannot be dropped', { code: 'drop-chosen' });
     }
-    return only;
+    return [only];
   });
-  return here.filter((each) => !dropped.includes(each));
+  const kept = here.filter((each) => !dropped.includes(each));
+  for (const each of kept) {
+    if (each === chosen || each.state !== 'damaged' || each.foundBy !== 'reassembly') continue;
+    // Where its lost slots lie is not known, so nothing can be kept clear of them.
+    throw refused(`image ${each.image.id.slice(0, 8)} is in pieces, and the restore could overwrite some`, {
+      code: 'image-in-pieces',
+      ...(each.reason === undefined ? {} : { found: each.reason }),
+      wayOut: `Let it be destroyed with --drop ${each.image.id.slice(0, 8)}, or restore to another place with --to.`,
+    });
+  }
+  return kept;
 };
 
 /** Opens the place that is written to. */
-export const openPlace = (request: RestoreRequest, source: RestoreSource): RestorePlace => {
+export const openPlace = async (
+  context: JobContext,
+  request: RestoreRequest,
+  source: RestoreSource,
+): Promise<RestorePlace> => {
   const { chosen, kept, found, subject } = source;
   if (request.to !== undefined) {
-    const { dryRun, from } = request;
-    return openElsewhere(request.to, chosen.image, { dryRun, subject, found, from });
+    const { dryRun, from, drop } = request;
+    return openElsewhere(context, request.to, chosen.image, { dryRun, subject, found, from, drop });
   }
-  return openInPlace(
-    request.target,
-    chosen,
-    kept,
-    found.filter((each) => each.state === 'committed'),
-  );
+  return openInPlace(request.target, chosen, kept, found.filter(counts));
 };

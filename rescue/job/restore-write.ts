@@ -10,6 +10,7 @@ import { type Extent, roundDown } from '../units.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
+import { ownCommitHomes } from './own-slots.ts';
 import type { RestoreSource } from './restore-source.ts';
 import { refreshSiblings } from './siblings.ts';
 import { mutableExtents } from './volume.ts';
@@ -77,10 +78,12 @@ const noteRestored = (
   salvaged: boolean,
 ): void => {
   const { image } = chosen;
-  const { mutableHomes } = image;
-  if (mutableHomes === undefined || !kept.includes(chosen) || image.unknownRoCompat !== 0) return;
+  if (!kept.includes(chosen) || image.unknownRoCompat !== 0) return;
+  // The record stands in the first of the two slots only.
+  const own = ownCommitHomes(partition, image);
+  if (own === undefined || own[0] !== image.mutableHomes?.[0]) return;
   partition.withOpened(mutableExtents(image), (opened) => {
-    appendAudit(opened, mutableHomes, image.identity.imageId, {
+    appendAudit(opened, own, image.identity.imageId, {
       action: 'restored',
       time: context.now,
       salvaged,

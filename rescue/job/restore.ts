@@ -22,7 +22,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
   try {
     const asFound = await findSource(context, request, closers);
     const source = request.salvage ? forSalvage(asFound, (text) => context.note(text, 'warning')) : asFound;
-    const place = openPlace(request, source);
+    const place = await openPlace(context, request, source);
     closers.push(() => place.close());
     context.origin = place.start;
     const result = await restoreTo(context, request, source, place);
@@ -77,7 +77,7 @@ const noteIndex = (context: JobContext, image: Image): void => {
 export const restoreTo = async (
   context: JobContext,
   request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm'>,
-  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
 ): Promise<Outcome> => {
   const { image } = source.chosen;
@@ -98,7 +98,7 @@ export const restoreTo = async (
   const agreed = await request.confirm(restoreIntent(source, place, table, lost));
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   const outcome = {
-    table: table === undefined || table.action === 'none' ? 'kept' : table.action,
+    table: place.isNew ? 'none' : table === undefined || table.action === 'none' ? 'kept' : table.action,
     tableChanged: table !== undefined && table.patch.phases.length > 0,
     lost: lost.places,
     lostFrames: lost.count,

@@ -83,7 +83,8 @@ export interface CreateResult extends ImageResult {
 }
 
 export interface RestoreResult extends ImageResult {
-  readonly partitionTable: 'kept' | 'added' | 'rebuilt';
+  /** `none`: a new file, which holds the partition and nothing else. */
+  readonly partitionTable: 'kept' | 'added' | 'rebuilt' | 'none';
   readonly imagesKept: readonly string[];
   readonly written: boolean;
   /** What could not be restored (only with `salvage`): the lowest 1024 places, neighbours joined. */
@@ -150,8 +151,6 @@ export interface CreateRequest extends CommonRequest {
 
 export interface ListRequest extends CommonRequest {
   readonly depth: 'quick' | 'full';
-  /** Do not end quick depth at the first image: other partitions may have images that it does not name. */
-  readonly exhaustive?: boolean;
 }
 
 export interface SelectRequest extends CommonRequest {

@@ -1,17 +1,19 @@
-import { SpanSet } from '../bytes/runs.ts';
+import { SpanSet, toExtents } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { Overlay } from '../device/overlay.ts';
 import { isHoldfastError } from '../errors.ts';
+import type { FileSystem } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import type { Image } from '../image/image.ts';
-import { clearJournal, type JournalEntry, type JournalPlace, readJournal } from '../image/journal.ts';
+import { clearJournal, type JournalEntry, readJournal } from '../image/journal.ts';
 import { locate } from '../locate/locate.ts';
 import { GIB } from '../units.ts';
 import { applyPatch, patchMayBeFinished } from './apply.ts';
 import type { JobContext } from './context.ts';
+import { isListing, ownJournal } from './own-slots.ts';
 import { readBackContainer } from './read-back.ts';
-import { isListing, removeImage, wipeHeaders } from './removal.ts';
-import { commitImage, protect, refreshSiblings } from './siblings.ts';
+import { removeImage, wipeHeaders } from './removal.ts';
+import { bystanders, commitImage, protect, refreshSiblings } from './siblings.ts';
 import { listContainers, mutableExtents, openVolume, type PartitionAccess } from './volume.ts';
 
 /** On volumes up to this size the search is exhaustive: it takes seconds. */
@@ -35,10 +37,8 @@ export const settle = async (context: JobContext, guard: Guard, access: Partitio
   const { driver, fileSystem } = openVolume(guard);
   if (fileSystem.refusals().length > 0) return;
   const listed = listContainers(guard, fileSystem);
-  protect(guard, committedOf(listed));
-  for (const { image } of listed) if (image?.state === 'committed') closeJournal(guard, image);
+  protect(guard, [...committedOf(listed), ...bystanders(listed).damaged]);
   const unfinished = listed.filter(({ image }) => image?.state === 'prepared' || image?.state === 'removed');
-  if (unfinished.length === 0) refreshSiblings(guard, committedOf(listed));
   // Whatever is damaged is for `check` to name; it is not made worse.
   if (unfinished.length === 0 || fileSystem.check(1).length > 0) return;
   for (const { name, image } of unfinished) {
@@ -48,6 +48,17 @@ export const settle = async (context: JobContext, guard: Guard, access: Partitio
     context.note(`Removing image ${image.id.slice(0, 8)}, which an earlier run did not finish.`);
     await removeImage(context, guard, { driver, image, name });
   }
+};
+
+/**
+ * Brings up to date what the images say of each other, and closes journals that have nothing left to do: what a run that was cut
+ * off at its end may have left. Harmless if it is not done, so it is left until the job is sure to write: a refusal writes nothing.
+ */
+export const tidy = (guard: Guard): void => {
+  const listed = listContainers(guard, openVolume(guard).fileSystem);
+  const images = committedOf(listed);
+  for (const image of images) closeJournal(guard, image);
+  refreshSiblings(guard, images, bystanders(listed));
 };
 
 /** A superblock with a checksum is two sectors of 512 bytes: a torn write of it leaves what no one can open. */
@@ -66,12 +77,15 @@ const committedOf = (listed: ReturnType<typeof listContainers>): Image[] =>
 /** The journal of a committed image has nothing left to do: its claim was whole before it was committed. */
 const closeJournal = (guard: Guard, image: Image): void => {
   if (image.unknownRoCompat === 0 && activeJournal(guard, image) !== undefined) {
-    clear(guard, image, image.journal!);
+    clear(guard, image);
   }
 };
 
-const clear = (guard: Guard, image: Image, journal: JournalPlace): void =>
-  guard.withOpened(mutableExtents(image), (device) => clearJournal(device, journal));
+const clear = (guard: Guard, image: Image): void => {
+  const journal = ownJournal(guard, image);
+  if (journal !== undefined)
+    guard.withOpened(mutableExtents(image), (device) => clearJournal(device, journal));
+};
 
 const finishOnUnclean = async (context: JobContext, guard: Guard, access: PartitionAccess): Promise<void> => {
   // Asked again for every image after each that is found.
@@ -136,8 +150,7 @@ const finish = async (
   image: Image,
   entry: JournalEntry,
 ): Promise<boolean> => {
-  const { journal } = image;
-  if (journal === undefined || !isBegun(guard, image)) return false;
+  if (!isBegun(guard, image)) return false;
   try {
     // Journal and mutable slots carry no payload checksum, all others are checked in full.
     await readBackContainer(context, guard, image.homes, image.identity.imageId);
@@ -145,16 +158,22 @@ const finish = async (
     if (!isHoldfastError(error, 'io')) throw error;
     return false;
   }
+  // The volume may not have been one that could be asked before.
+  const view = withPatch(guard, entry.patch);
+  const standing = listContainers(view, openVolume(view).fileSystem);
+  protect(guard, [...committedOf(standing), ...bystanders(standing, image.id).damaged]);
   applyPatch(guard, entry.patch);
-  const others = committedOf(listContainers(guard, openVolume(guard).fileSystem));
+  const listed = listContainers(guard, openVolume(guard).fileSystem);
+  const others = committedOf(listed);
+  const beside = bystanders(listed, image.id);
   if (entry.purpose === 'claim') {
     const { sequence, created } = image.control;
-    commitImage(guard, { image, sequence, time: created, others });
-    clear(guard, image, journal);
+    commitImage(guard, { image, sequence, time: created, others, beside });
+    clear(guard, image);
   } else {
-    clear(guard, image, journal);
+    clear(guard, image);
     await wipeHeaders(context, guard, image);
-    refreshSiblings(guard, others);
+    refreshSiblings(guard, others, beside);
   }
   context.note(
     `Finished the ${entry.purpose} of image ${image.id.slice(0, 8)}, which an earlier run had begun.`,
@@ -170,6 +189,17 @@ const touches = (image: Image, entry: JournalEntry): boolean => {
     .some(({ offset, after }) => own.intersects({ start: offset, length: after.length }));
 };
 
+/** No claim and no release changes a container that the volume lists. */
+const touchesContainers = ({ geometry, ...fileSystem }: FileSystem, patch: Patch): boolean => {
+  const { clusterSize, clusterBase } = geometry;
+  const held = new SpanSet(
+    fileSystem.containers().flatMap(({ runs }) => [...toExtents(runs, clusterSize, clusterBase)]),
+  );
+  return patch.phases
+    .flat()
+    .some(({ offset, after }) => held.intersects({ start: offset, length: after.length }));
+};
+
 /**
  * Looks at the volume as it will be. The patch's own sectors cannot tell whether another change is under way elsewhere, to which
  * this patch, left over from an earlier run, would add the mark that all is well.
@@ -178,6 +208,7 @@ const isSoundWhenApplied = (guard: Guard, image: Image, { purpose, patch }: Jour
   try {
     const { fileSystem } = openVolume(withPatch(guard, patch));
     if (fileSystem.refusals().length > 0 || fileSystem.check(1).length > 0) return false;
+    if (touchesContainers(fileSystem, patch)) return false;
     const listed = fileSystem.containers().some(({ runs }) => isListing(runs, image));
     return listed === (purpose === 'claim');
   } catch (error) {

@@ -2,7 +2,8 @@ import type { Guard } from '../device/guard.ts';
 import { readCommit, type Sibling, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { MAX_SIBLINGS } from '../image/layout.ts';
-import { mutableExtents } from './volume.ts';
+import { ownCommitHomes } from './own-slots.ts';
+import { type ListedContainer, mutableExtents } from './volume.ts';
 
 /** What the other images' commit records say of this one. */
 export const siblingOf = (image: Image): Sibling => ({
@@ -21,6 +22,34 @@ export const protect = (guard: Guard, images: readonly Image[]): void => {
     guard.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
 };
 
+/** Containers of a partition that are listed beside its committed images, and are not given up either. */
+export interface Bystanders {
+  /** Such as those of which both commit records are lost. */
+  readonly damaged: readonly Image[];
+  /** How many of them no anchor opens. They may be put together from single slots, which only full depth does. */
+  readonly closed: number;
+}
+
+export const bystanders = (listed: readonly ListedContainer[], without?: string): Bystanders => ({
+  damaged: listed.flatMap(({ image }) => (image?.state === 'damaged' && image.id !== without ? [image] : [])),
+  closed: listed.filter(({ image }) => image === undefined).length,
+});
+
+/** No container beside the committed images. */
+export const NO_BYSTANDERS: Bystanders = { damaged: [], closed: 0 };
+
+/**
+ * What the commit record of `image` says of the others: of those that no anchor opens only that there are more. Always in the
+ * same order, whichever order the file system lists them in.
+ */
+const listFor = (image: Pick<Image, 'id'>, images: readonly Image[], { damaged, closed }: Bystanders) => {
+  const siblings = [...images, ...damaged]
+    .filter((each) => each.id !== image.id)
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
+    .map(siblingOf);
+  return { siblings, siblingTotal: siblings.length + closed };
+};
+
 /**
  * Makes every image's commit record list all the others. An image whose list is right already, or that only a newer
  * version may write, is not written. Each write is one sector into the older of two slots, so that a cut leaves the commit as it was.
@@ -28,19 +57,28 @@ export const protect = (guard: Guard, images: readonly Image[]): void => {
  * A list that names too many only costs a longer search; one that names too few lets a restore lose an image. So an image
  * is listed by the others before it is committed, and until after it is removed.
  */
-export const refreshSiblings = (guard: Guard, images: readonly Image[]): void => {
+export const refreshSiblings = (
+  guard: Guard,
+  images: readonly Image[],
+  beside: Bystanders = NO_BYSTANDERS,
+): void => {
   for (const image of images) {
-    const others = images.filter((each) => each.id !== image.id).map(siblingOf);
+    const others = listFor(image, images, beside);
     const { mutableHomes } = image;
     const current = mutableHomes && readCommit(guard, mutableHomes, image.identity.imageId)?.commit;
-    if (mutableHomes === undefined || current === undefined || current.state !== 'committed') continue;
-    if (image.unknownRoCompat !== 0) continue;
+    if (current === undefined || current.state !== 'committed') continue;
+    if (image.unknownRoCompat !== 0 || image.state === 'damaged') continue;
     const key = (siblings: readonly Sibling[]): string =>
-      siblings.map((each) => `${Buffer.from(each.imageId).toString('hex')}/${each.generation}`).join();
-    const listed = others.slice(0, MAX_SIBLINGS);
-    if (key(current.siblings) === key(listed) && current.siblingTotal === others.length) continue;
+      siblings
+        .map((each) => `${Buffer.from(each.imageId).toString('hex')}/${each.generation}`)
+        .sort()
+        .join();
+    const listed = others.siblings.slice(0, MAX_SIBLINGS);
+    if (key(current.siblings) === key(listed) && current.siblingTotal === others.siblingTotal) continue;
+    const own = ownCommitHomes(guard, image);
+    if (own === undefined) continue;
     guard.withOpened(mutableExtents(image), (opened) => {
-      writeCommit(opened, mutableHomes, { ...current, siblings: others, siblingTotal: others.length });
+      writeCommit(opened, own, { ...current, ...others });
     });
   }
 };
@@ -54,13 +92,14 @@ export interface Commitment {
   readonly time: number;
   /** All committed images of the partition. */
   readonly others: readonly Image[];
+  readonly beside: Bystanders;
 }
 
 /** Commits a container: from here on it is an image. The others know of it before, and it knows of them at once. */
-export const commitImage = (guard: Guard, { image, sequence, time, others }: Commitment): void => {
+export const commitImage = (guard: Guard, { image, sequence, time, others, beside }: Commitment): void => {
   const { mutableHomes, identity, rootDigest } = image;
   if (mutableHomes === undefined) throw new RangeError('a container that was just written has commit slots');
-  refreshSiblings(guard, [...others, image]);
+  refreshSiblings(guard, [...others, image], beside);
   guard.withOpened(mutableExtents(image), (opened) => {
     writeCommit(opened, mutableHomes, {
       generation: identity.generation,
@@ -69,8 +108,7 @@ export const commitImage = (guard: Guard, { image, sequence, time, others }: Com
       rootDigest,
       time,
       state: 'committed',
-      siblings: others.map(siblingOf),
-      siblingTotal: others.length,
+      ...listFor(image, others, beside),
     });
   });
 };

@@ -20,16 +20,6 @@ export const describeDisk = ({ path, model, serial, size }: DiskFacts): string =
 export const describeFound = ({ disk, image }: FoundImage): string =>
   `${image.kind} image ${image.id.slice(0, 8)} "${image.name}" of ${image.created} (${image.filesystem}, ${formatBytes(image.partition.size)} at byte ${image.partition.offset} of ${describeDisk(disk)})`;
 
-/**
- * Whether something on this disk may hide images of its own: no table to trust, or a partition whose content is not
- * recognised. Then a search must not end at the first image.
- */
-export const mayHideImages = ({ table, partitions, content }: DiskFacts): boolean => {
-  const hides = (each: Content): boolean =>
-    each.filesystem === null && (each.trouble !== undefined || /^(?:unknown|empty)/.test(each.name));
-  return (!table.valid && content?.filesystem == null) || partitions.some((each) => hides(each.content));
-};
-
 /** Why this disk is never worked on without a person, or undefined. */
 export const unfitDisk = (disk: DiskFacts): string | undefined => {
   if (disk.medium) return 'the rescue medium is on it';

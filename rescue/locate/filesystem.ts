@@ -9,10 +9,17 @@ import { openFromExtents } from '../image/reader.ts';
 import type { ByteOffset, Extent } from '../units.ts';
 import { containerTest } from './container-test.ts';
 import type { FileSystemAt } from './found.ts';
+import type { Content } from './hiding.ts';
 
 /** A container that the file system lists and that is no image: damaged, moved, or a copy. */
 export interface UnusableContainer {
+  readonly name: string;
+  /** Of its first file. */
   readonly path: string;
+  /** Where its partition starts. */
+  readonly start: ByteOffset;
+  /** Whether an image opens through it, though it is not that image. */
+  readonly opens: boolean;
   readonly reason: string;
 }
 
@@ -22,6 +29,8 @@ export interface OpenedContainer {
   readonly extents: readonly Extent[];
   /** The image, if these are its own clusters or some of them. */
   readonly image: Image | undefined;
+  /** Whether an anchor opens, if only as the image of other clusters. */
+  readonly opens: boolean;
   /** Why there is none. */
   readonly reason: string;
 }
@@ -41,7 +50,8 @@ export const openContainers = (partition: ReadableDevice, fileSystem: FileSystem
     return { container, extents, image, isOwn, failures };
   });
   return opened.map(({ container, extents, image, isOwn, failures }) => {
-    if (isOwn) return { container, extents, image, reason: '' };
+    const opens = image !== undefined;
+    if (isOwn) return { container, extents, image, opens, reason: '' };
     const isListed = opened.some((other) => other.isOwn && other.image?.id === image?.id);
     const reason =
       image === undefined
@@ -49,7 +59,7 @@ export const openContainers = (partition: ReadableDevice, fileSystem: FileSystem
         : isListed
           ? `it is a copy of image ${image.id.slice(0, 8)}`
           : 'it was moved: its slots do not lie where they say';
-    return { container, extents, image: undefined, reason };
+    return { container, extents, image: undefined, opens, reason };
   });
 };
 
@@ -57,6 +67,7 @@ export const openContainers = (partition: ReadableDevice, fileSystem: FileSystem
 export interface Listed {
   readonly start: ByteOffset;
   readonly at: FileSystemAt | undefined;
+  readonly content: Content;
   readonly images: readonly Image[];
   /** Containers that hold no image of their own here, by path. */
   readonly unusable: readonly UnusableContainer[];
@@ -67,9 +78,10 @@ export interface Listed {
 /** The first step of the ladder: read `/.holdfast` of the file system in `region`. Damage becomes notes. */
 export const listThroughFileSystem = (device: ReadableDevice, region: Extent): Listed => {
   const { start } = region;
-  const nothing = (note: string): Listed => ({
+  const nothing = (note: string, content: Content): Listed => ({
     start,
     at: undefined,
+    content,
     images: [],
     unusable: [],
     notes: [note],
@@ -77,19 +89,24 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
   const partition = new ReadableWindow(device, region);
   try {
     const probed = probeFileSystem(partition);
-    if (!('driver' in probed))
-      return nothing(probed.other === 'unknown' ? 'no file system is recognised' : `found: ${probed.other}`);
+    if (!('driver' in probed)) {
+      const { other } = probed;
+      if (other === 'unknown') return nothing('no file system is recognised', 'unknown');
+      return nothing(`found: ${other}`, other.startsWith('empty') ? 'unknown' : 'other');
+    }
     const fileSystem = probed.driver.open(partition, containerTest(partition));
     const opened = openContainers(partition, fileSystem);
     const containers = opened.map(({ extents }) => extents);
     const images = opened.flatMap(({ image }) => (image === undefined ? [] : [image]));
-    const unusable = opened.flatMap(({ container, image, reason }) =>
-      image === undefined ? [{ path: container.paths[0] ?? container.name, reason }] : [],
+    const unusable = opened.flatMap(({ container, image, opens, reason }) =>
+      image === undefined
+        ? [{ name: container.name, path: container.paths[0] ?? container.name, start, opens, reason }]
+        : [],
     );
     const notes = unusable.map(({ path, reason }) => `${path}: ${reason}`);
-    return { start, at: { uuid: fileSystem.uuid, containers }, images, unusable, notes };
+    return { start, at: { uuid: fileSystem.uuid, containers }, content: 'listed', images, unusable, notes };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
-    return nothing(error.message);
+    return nothing(error.message, 'unknown');
   }
 };

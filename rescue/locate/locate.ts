@@ -1,3 +1,4 @@
+import { complement, totalLength } from '../bytes/runs.ts';
 import { CountingReader } from '../device/counting.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
@@ -17,6 +18,7 @@ import {
   type Surroundings,
   type Way,
 } from './found.ts';
+import { type Content, hidingPlaces } from './hiding.ts';
 import { Reassembly } from './reassemble.ts';
 import { BackwardScan } from './scan.ts';
 
@@ -32,8 +34,10 @@ export interface LocateOptions {
   readonly wanted?: ((found: Found) => boolean) | undefined;
   /** Ends a quick scan at this image; default: the first committed one whose siblings are all there. */
   readonly accept?: (image: Image) => boolean;
-  /** Do not end quick depth at any image, since there may be others that it does not name; default false. */
+  /** All images are wanted: quick depth ends early only where nothing else can hide any; default false. */
   readonly exhaustive?: boolean;
+  /** Whether images of which no anchor opens are put together from single slots, which reads everything; default true. */
+  readonly reassemble?: boolean;
   /** Whether full depth follows when quick depth finds nothing; default true. */
   readonly deepen?: boolean;
 }
@@ -53,6 +57,8 @@ export interface Located {
   readonly depth: 'quick' | 'full';
   readonly bytesRead: ByteLength;
   readonly bytesCovered: ByteLength;
+  /** Ids of images of which slots were met, but no anchor that opens. */
+  readonly unopened: readonly string[];
   /** Why a slot that was met cannot be read: its container was made by a newer version. */
   readonly newer: HoldfastError | undefined;
   /** Containers that a file system lists and that are no image where they are. */
@@ -95,8 +101,8 @@ class Collection {
 
 /**
  * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the backward
- * scan, reassembly. Quick depth ends at the first committed image whose sibling list resolves; if it finds no such
- * image at all, full depth follows. Never writes.
+ * scan, reassembly. Quick depth ends at the first committed image whose sibling list resolves, unless all images are wanted and
+ * more may hide elsewhere (`hiding.ts`); if it finds no such image at all, full depth follows. Never writes.
  */
 export function* locate(options: LocateOptions): Generator<LocateProgress, Located> {
   const { device, table } = options;
@@ -106,7 +112,8 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const fileSystems = new Map<ByteOffset, FileSystemAt>();
   const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
   yield { covered: 0, total: whole.length, note: 'asking the file system' };
-  const unusable = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
+  const { contents, unusable } = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
+  const hiding = options.exhaustive === true ? hidingPlaces(table, whole, contents) : [];
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
     wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
@@ -115,12 +122,11 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       ? isResolved
       : (each: Found): boolean => options.accept?.(each.image) === true;
   const accepted = (): boolean => collection.found.some(accept);
-  const settled = (): boolean => options.exhaustive !== true && accepted();
   let depth: 'quick' | 'full' = options.depth;
   let bytesRead = 0;
   let bytesCovered = 0;
   let newer: HoldfastError | undefined;
-  if (depth === 'full' || !settled()) {
+  if (depth === 'full' || hiding.length > 0 || !accepted()) {
     const scan = new BackwardScan({
       device,
       start: whole.start,
@@ -130,7 +136,20 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     });
     const before = collection.found.length;
     for (const { image, start } of collection.found) scan.markKnown(shifted(image.extents, start));
-    yield* runScan(scan, around, whole, collection, () => depth === 'quick' && settled());
+    // Once there is an image to end at, only what may hide others is looked at.
+    let narrowed = false;
+    const enough = (): boolean => {
+      if (depth === 'full' || !accepted()) return false;
+      if (!narrowed) scan.markKnown(complement(hiding, whole));
+      narrowed = true;
+      return hiding.length === 0;
+    };
+    if (depth === 'quick' && hiding.length > 0) {
+      enough();
+      const note = `${table?.valid === true ? 'not all of this disk is known' : 'there is no partition table to trust'}: ${formatBytes(totalLength(hiding))} are sampled for more images`;
+      yield { covered: 0, total: whole.length, note };
+    }
+    yield* runScan(scan, around, whole, collection, enough);
     const any = options.accept === undefined ? wanted : accept;
     if (depth === 'quick' && options.deepen !== false && !collection.found.some(any)) {
       depth = 'full';
@@ -152,7 +171,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       bytesRead,
       note: `${depth} depth, ${formatBytes(bytesCovered)} covered${scan.bytesUnreadable > 0 ? `, ${formatBytes(scan.bytesUnreadable)} unreadable` : ''}`,
     });
-    const needed = depth === 'full' || !accepted();
+    const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
@@ -162,6 +181,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
     depth,
     bytesRead,
     bytesCovered: Math.min(whole.length, Math.max(bytesCovered, bytesRead)),
+    unopened: [...new Set([...collection.unopened.values()].map(({ imageId }) => formatImageId(imageId)))],
     newer,
     unusable,
   };
@@ -178,8 +198,9 @@ const lookThroughFileSystems = (
   collection: Collection,
   fileSystems: Map<ByteOffset, FileSystemAt>,
   steps: Step[],
-): UnusableContainer[] => {
+): { readonly contents: ReadonlyMap<ByteOffset, Content>; readonly unusable: UnusableContainer[] } => {
   const { table } = around;
+  const contents = new Map<ByteOffset, Content>();
   const device = new CountingReader(around.device);
   const end = whole.start + whole.length;
   const partitions =
@@ -191,6 +212,7 @@ const lookThroughFileSystems = (
   const unusable: UnusableContainer[] = [];
   for (const region of regions.length > 0 ? regions : [whole]) {
     const listed = listThroughFileSystem(device, region);
+    contents.set(region.start, listed.content);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
     notes.push(...listed.notes);
@@ -203,7 +225,7 @@ const lookThroughFileSystems = (
     bytesRead: device.traffic.bytesRead,
     ...(note === '' ? {} : { note }),
   });
-  return unusable;
+  return { contents, unusable };
 };
 
 function* runScan(

@@ -13,7 +13,8 @@ import {
 import { parseSlotHeader, type SlotHeader } from '../../rescue/image/slot.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import { MIB } from '../../rescue/units.ts';
-import { digestOf, overwriteWithNoise } from '../support/noise.ts';
+import { duplicate } from '../support/duplicate.ts';
+import { digestOf, overwriteWithNoise, sameBytes } from '../support/noise.ts';
 import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { differences } from '../support/tree.ts';
@@ -201,3 +202,86 @@ test.serial(
     t.like(found, { id: first.id, foundBy: 'reassembly' });
   },
 );
+
+/** Overwrites both commit records, so that nothing tells whether the image was ever committed. */
+const loseCommit = (file: string, image: ImageSummary): void => {
+  const handle = openSync(file, 'r+');
+  let lost = 0;
+  try {
+    for (const { start, length } of extentsOf(image.extents)) {
+      for (let at = start; at < start + length; at += 512) {
+        const bytes = Buffer.alloc(512);
+        readSync(handle, bytes, 0, 512, at);
+        if (bytes.subarray(0, 8).toString('latin1') !== 'HFCOMMIT') continue;
+        bytes[508]! ^= 0xff;
+        writeSync(handle, bytes, 0, 512, at);
+        lost += 1;
+      }
+    }
+  } finally {
+    closeSync(handle);
+  }
+  if (lost !== 2) throw new Error(`${lost} commit records`);
+};
+
+const DAMAGE: Readonly<Record<string, (file: string, image: ImageSummary) => void>> = {
+  'both commit records': loseCommit,
+  'all anchors': (file, image) => destroySlots(file, image, ({ kind }) => kind === 'anchor'),
+};
+
+for (const [what, damage] of Object.entries(DAMAGE))
+  for (const when of ['before', 'after'] as const)
+    for (const wrecked of [false, true])
+      test.serial(
+        `${what} lost ${when} another image was made, ${wrecked ? 'volume wrecked' : 'volume whole'}: survives a restore`,
+        async (t) => {
+          const stage = filled(t);
+          const first = (await makeImage(stage.file)).image;
+          if (when === 'before') damage(stage.file, first);
+          const second = (await makeImage(stage.file, { keepOld: true })).image;
+          if (when === 'after') damage(stage.file, first);
+          const held = extentsOf([...first.extents, ...second.extents]);
+          if (wrecked) overwriteWithNoise(stage.file, held);
+          const before = digestOf(stage.file, extentsOf(first.sealedExtents));
+          const keeps: string[] = [];
+          const restored = await restoreImage(stage.file, {
+            image: second.id,
+            confirm: async (intent) => {
+              keeps.push(...intent.keeps);
+              return true;
+            },
+          });
+          t.deepEqual([...restored.imagesKept].sort(), [first.id, second.id].sort());
+          t.true(keeps.some((line) => line.includes(first.id.slice(0, 8))));
+          t.is(digestOf(stage.file, extentsOf(first.sealedExtents)), before);
+          t.notThrows(() => stageMustBeClean(stage));
+          // Restored once more, the lists still lead to it; and dropped, it is named.
+          const loses: string[] = [];
+          await restoreImage(stage.file, {
+            image: second.id,
+            drop: [first.id],
+            confirm: async (intent) => {
+              loses.push(...intent.loses);
+              return true;
+            },
+          });
+          t.true(
+            loses.some((line) => line.includes(first.id.slice(0, 8))),
+            loses.join('\n'),
+          );
+          t.notThrows(() => stageMustBeClean(stage));
+        },
+      );
+
+test.serial('an image in pieces is not overwritten unless it is dropped', async (t) => {
+  const stage = filled(t);
+  const first = (await makeImage(stage.file)).image;
+  const second = (await makeImage(stage.file, { keepOld: true })).image;
+  destroySlots(stage.file, first, ({ kind, index }) => kind === 'anchor' || index === 7);
+  const before = duplicate(stage.file, `${stage.file}.before`);
+  const error = await t.throwsAsync(() => restoreImage(stage.file, { image: second.id }));
+  t.true(isHoldfastError(error) && error.detail.code === 'image-in-pieces', error?.message);
+  t.true(sameBytes(before, stage.file));
+  await restoreImage(stage.file, { image: second.id, drop: [first.id.slice(0, 8)] });
+  t.notThrows(() => stageMustBeClean(stage));
+});

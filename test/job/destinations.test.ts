@@ -1,7 +1,18 @@
-import { copyFileSync, readdirSync, rmSync, truncateSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import type { HoldfastError } from '../../rescue/errors.ts';
+import { COMMIT, COMMIT_STATE } from '../../rescue/image/layout.ts';
 import { MIB } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
 import { duplicate } from '../support/duplicate.ts';
@@ -188,4 +199,157 @@ test.serial('--from a container file that was copied out', async (t) => {
   truncateSync(copy, MIB / 2);
   await t.throwsAsync(() => restoreImage(stage.file, { from: copy }), { message: /./ });
   rmSync(copy);
+});
+
+test.serial('--to a place with images of its own: refused, unless they are named', async (t) => {
+  const { folder, stage, tree } = await imaged(t);
+  const to = makeVolume(join(folder, 'other'), { size: SIZE, blockSize: 4096 });
+  const there: Stage = { file: to, start: 0, size: SIZE };
+  fillStage(t, there, SMALL_TREE);
+  const { image: first } = await makeImage(to);
+  const { image: second } = await makeImage(to, { keepOld: true });
+  const held = extentsOf([...first.extents, ...second.extents]);
+  for (const wrecked of [false, true]) {
+    const place = duplicate(to, join(folder, `place ${wrecked}`));
+    if (wrecked) overwriteWithNoise(place, held);
+    const before = duplicate(place, join(folder, 'before'));
+    for (const drop of [[], [first.id], ['abcd']]) {
+      const error = (await t.throwsAsync(() =>
+        restoreImage(stage.file, { to: place, drop }),
+      )) as HoldfastError;
+      t.is(error.detail?.code, drop[0] === 'abcd' ? 'drop-unmatched' : 'place-holds-images', error.message);
+      t.true(error.message.includes(second.id));
+      t.true(sameBytes(before, place));
+    }
+    const loses: string[] = [];
+    await restoreImage(stage.file, {
+      to: place,
+      drop: [first.id, second.id.slice(0, 8)],
+      confirm: async (intent) => {
+        loses.push(...intent.loses);
+        return true;
+      },
+    });
+    for (const { id } of [first, second])
+      t.true(loses.some((line) => line.includes(id.slice(0, 8)) && line.includes('will be destroyed')));
+    const result = { ...there, file: place };
+    t.notThrows(() => stageMustBeClean(result));
+    treeMustBe(t, result, tree, place);
+  }
+});
+
+test.serial(
+  '--to a path that is not there: a new file, but none where the kernel keeps its own',
+  async (t) => {
+    const { folder, stage } = await imaged(t);
+    for (const to of [
+      '/dev/holdfast-no-such-disk',
+      '/dev/shm/holdfast-no-such-disk',
+      '/sys/holdfast',
+      '/proc/holdfast',
+    ]) {
+      for (const dryRun of [true, false]) {
+        const error = (await t.throwsAsync(() => restoreImage(stage.file, { to, dryRun }))) as HoldfastError;
+        t.like(error, { kind: 'usage' }, error.message);
+        t.is(error.detail.code, 'target.missing');
+        t.false(existsSync(to));
+      }
+    }
+    const loses: string[] = [];
+    const restored = await restoreImage(stage.file, {
+      to: join(folder, 'new'),
+      confirm: async (intent) => {
+        loses.push(...intent.loses);
+        return true;
+      },
+    });
+    t.deepEqual(loses, []);
+    t.is(restored.partitionTable, 'none');
+  },
+);
+
+/** The image's file, copied out of the volume. */
+const copyOut = (t: ExecutionContext, stage: Stage, folder: string): string => {
+  const mount = mountStage(t, stage, true);
+  const [name] = readdirSync(join(mount.path, '.holdfast'));
+  const copy = join(folder, basename(name!));
+  copyFileSync(join(mount.path, '.holdfast', name!), copy);
+  mount.unmount();
+  return copy;
+};
+
+test.serial('--from onto a blank target: it is the partition, or the disk where that can be', async (t) => {
+  const folder = temporaryFolder(t);
+  const file = join(folder, 'disk');
+  const [place] = makeDisk(t, file, { size: 64 * MIB, table: 'gpt', partitions: [{ size: SIZE }] });
+  const { start, size } = place!;
+  makeVolume(file, { offset: start, size, blockSize: 4096 });
+  const stage: Stage = { file, start, size, partition: 1 };
+  const tree = fillStage(t, stage, SMALL_TREE);
+  await makeImage(file, { partition: 1 });
+  const from = copyOut(t, stage, folder);
+  for (const [blank, at] of [
+    [SIZE, 0],
+    [SIZE + MIB / 2, 0],
+    [64 * MIB, start],
+  ] as const) {
+    const target = makeFile(join(folder, `blank ${blank}`), blank);
+    const writes: string[] = [];
+    const restored = await restoreImage(target, {
+      from,
+      confirm: async (intent) => {
+        writes.push(...intent.writes);
+        return true;
+      },
+    });
+    t.is(restored.image.partition.offset, at);
+    t.regex(writes.join('\n'), at === 0 ? /taken for the partition itself/ : /taken for the disk/);
+    const there: Stage = { file: target, start: at, size };
+    t.notThrows(() => stageMustBeClean(there));
+    treeMustBe(t, there, tree, `${blank}`);
+    t.is(tableOf(t, there) === '', at === 0);
+  }
+});
+
+test.serial('--from a file whose image is none, is cut short, or is not the one that is meant', async (t) => {
+  const { folder, stage, image } = await imaged(t);
+  const from = copyOut(t, stage, folder);
+  const target = makeFile(join(folder, 'target'), SIZE);
+  const before = duplicate(target, join(folder, 'before'));
+  const refusedWith = async (code: string, path: string, select: string = 'latest'): Promise<void> => {
+    const error = (await t.throwsAsync(() =>
+      restoreImage(target, { from: path, image: select }),
+    )) as HoldfastError;
+    t.is(error.detail?.code, code, error.message);
+    t.true(sameBytes(before, target));
+  };
+  for (const select of ['nosuch', 'factory', 'ffffffff']) await refusedWith('no-such-image', from, select);
+  const changed = (name: string, change: (record: Buffer) => void): string => {
+    const bytes = readFileSync(from);
+    for (let at = bytes.indexOf('HFCOMMIT'); at >= 0; at = bytes.indexOf('HFCOMMIT', at + 1))
+      if (at % 512 === 0) change(bytes.subarray(at, at + 512));
+    const path = join(folder, `${name}.hfi`);
+    writeFileSync(path, bytes);
+    return path;
+  };
+  const withState = (name: string, state: number): string =>
+    changed(name, (record) => {
+      COMMIT.set(record, 'state', state);
+      COMMIT.set(record, 'crc', crc32(record.subarray(0, COMMIT.offsetOf('crc'))));
+    });
+  await refusedWith('unusable', withState('removed', COMMIT_STATE.removed));
+  await refusedWith(
+    'unusable',
+    changed('prepared', (record) => record.fill(0)),
+  );
+  await refusedWith(
+    'image.damaged',
+    changed('damaged', (record) => (record[508]! ^= 0xff)),
+  );
+  const short = join(folder, 'short.hfi');
+  copyFileSync(from, short);
+  truncateSync(short, statSync(from).size - 64 * 1024);
+  await refusedWith('image.truncated', short);
+  const restored = await restoreImage(target, { from, image: image.id.slice(0, 8) });
+  t.is(restored.image.id, image.id);
 });

@@ -1,8 +1,19 @@
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  openSync,
+  readSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import test, { type ExecutionContext } from 'ava';
 import { complement } from '../../rescue/bytes/runs.ts';
 import type { HoldfastError } from '../../rescue/errors.ts';
+import { COMMIT } from '../../rescue/image/layout.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import { MIB } from '../../rescue/units.ts';
 import { duplicate } from '../support/duplicate.ts';
@@ -137,6 +148,41 @@ test.serial('a newer image that lies where the older had data is not destroyed u
   );
 });
 
+test.serial('a restore that destroys an image, cut off anywhere, can be run again as it was', async (t) => {
+  const stage = volume(t);
+  const early = fillStage(t, stage, SMALL_TREE, (top) => {
+    const { bavail, bsize } = statfsSync(top);
+    writeFileSync(join(top, 'large'), noiseSource('large')(bavail * bsize - 22 * MIB));
+  });
+  const first = (await makeImage(stage.file)).image;
+  withMount(t, stage, (top) => rmSync(join(top, 'large')));
+  const second = (await makeImage(stage.file, { keepOld: true })).image;
+  // As the cut restore leaves it: nothing of the dropped image, and no superblock.
+  overwriteWithNoise(stage.file, extentsOf(first.extents));
+  for (const drop of [second.id, second.id.slice(0, 8)]) {
+    const cut = duplicate(stage.file, `${stage.file}.cut`);
+    const notes: string[] = [];
+    const restored = await restoreImage(cut, { image: first.id, drop: [drop] }, (event) => {
+      if ('note' in event) notes.push(event.note);
+    });
+    t.true(
+      notes.some((note) => note.includes(`${drop}, which may be destroyed`)),
+      notes.join('\n'),
+    );
+    t.deepEqual(restored.imagesKept, [first.id]);
+    const there = { ...stage, file: cut };
+    t.notThrows(() => stageMustBeClean(there));
+    treeMustBe(t, there, early, drop);
+    rmSync(cut);
+  }
+  const mistyped = () =>
+    restoreImage(stage.file, {
+      image: first.id,
+      drop: [`${second.id.slice(0, 7)}`.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))],
+    });
+  await refusedUntouched(t, stage, mistyped, 'drop-unmatched');
+});
+
 test.serial('a factory image is made once, and stays when user images come and go', async (t) => {
   const stage = volume(t, 64 * MIB);
   const early = fillStage(t, stage, SMALL_TREE);
@@ -163,6 +209,49 @@ test.serial('a factory image is made once, and stays when user images come and g
   t.notThrows(() => stageMustBeClean(stage));
 });
 
+test.serial(
+  'after three images nothing is left to be settled: what is refused is refused at once',
+  async (t) => {
+    const stage = volume(t, 64 * MIB);
+    // Ids in an order that is not that of the folder.
+    for (const [id, request] of [
+      ['cc', { name: 'ia' }],
+      ['aa', { name: 'ia2', keepOld: true }],
+      ['bb', { name: 'f1', kind: 'factory' }],
+    ] as const) {
+      process.env['HOLDFAST_ID'] = id.repeat(16);
+      t.teardown(() => delete process.env['HOLDFAST_ID']);
+      await makeImage(stage.file, request);
+    }
+    delete process.env['HOLDFAST_ID'];
+    const again = () => makeImage(stage.file, { name: 'f2', kind: 'factory' });
+    await refusedUntouched(t, stage, again, 'factory-exists');
+    // Where a cut has left a list that is out of date, a refusal does not write either.
+    const images = (await listImages(stage.file)).images;
+    const stale = duplicate(stage.file, `${stage.file}.stale`);
+    await removeImage(stage.file, { image: images[0]!.id });
+    const handle = openSync(stale, 'r+');
+    for (const [start, length] of images[0]!.extents)
+      for (let at = start; at < start + length; at += 512) {
+        const record = Buffer.alloc(512);
+        readSync(handle, record, 0, 512, at);
+        if (record.subarray(0, 8).toString('latin1') !== 'HFCOMMIT') continue;
+        COMMIT.set(record, 'sibling_total', 9);
+        COMMIT.set(record, 'crc', crc32(record.subarray(0, COMMIT.offsetOf('crc'))));
+        writeSync(handle, record, 0, 512, at);
+      }
+    closeSync(handle);
+    const there = { ...stage, file: stale };
+    await refusedUntouched(t, there, () => makeImage(stale, { kind: 'factory' }), 'factory-exists');
+    await refusedUntouched(
+      t,
+      there,
+      () => makeImage(stale, { minFree: 60 * MIB, keepOld: true }),
+      'no-space',
+    );
+  },
+);
+
 test.serial('no room for two images: refused, unless the old one may go first', async (t) => {
   const stage = volume(t);
   const tree = fillStage(t, stage, SMALL_TREE, (top) =>
@@ -179,6 +268,45 @@ test.serial('no room for two images: refused, unless the old one may go first', 
   await restoreImage(stage.file);
   treeMustBe(t, stage, tree, 'the second');
 });
+
+for (const [what, code, spoil] of [
+  [
+    'no inode is free',
+    'claim.no-inode',
+    (top: string): void => {
+      try {
+        for (let number = 0; ; number += 1) writeFileSync(join(top, `empty ${number}`), '');
+      } catch {
+        // That was the last one.
+      }
+    },
+  ],
+  [
+    '/.holdfast is a file',
+    'claim.name-taken',
+    (top: string) => writeFileSync(join(top, '.holdfast'), 'mine'),
+  ],
+  [
+    '/.holdfast is a symlink',
+    'claim.name-taken',
+    (top: string) => symlinkSync('/tmp', join(top, '.holdfast')),
+  ],
+] as const)
+  test.serial(`${what}: refused before anything is written`, async (t) => {
+    const file = makeVolume(join(temporaryFolder(t), 'volume'), {
+      size: 32 * MIB,
+      blockSize: 4096,
+      more: ['-N', '128'],
+    });
+    const stage: Stage = { file, start: 0, size: 32 * MIB };
+    withMount(t, stage, (top) => {
+      // More than waits in memory until the end.
+      writeFileSync(join(top, 'noise'), noiseSource(what)(8 * MIB));
+      spoil(top);
+    });
+    await refusedUntouched(t, stage, () => makeImage(file), code);
+    await refusedUntouched(t, stage, () => makeImage(file, { dryRun: true }), code);
+  });
 
 test.serial('what the owner wants to keep free stays free', async (t) => {
   const stage = volume(t);

@@ -7,7 +7,7 @@ import type { Image } from '../../rescue/image/image.ts';
 import { hasSlotMagic } from '../../rescue/image/slot.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { removeFrom } from '../../rescue/job/remove.ts';
-import { settle } from '../../rescue/job/settle.ts';
+import { settle, tidy } from '../../rescue/job/settle.ts';
 import { DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
@@ -56,7 +56,9 @@ const runAgain = async ({ world, gone }: Scene, tree: Contents): Promise<string[
     // All of it was removed by the first run, perhaps but for its name in the sibling lists: the next create drops it.
     if (!isHoldfastError(error, 'not-found')) throw error;
     medium = court.lift();
-    await settle(context, new Guard(medium), accessTo(medium));
+    const guard = new Guard(medium);
+    await settle(context, guard, accessTo(medium));
+    tidy(guard);
   }
   medium ??= court.lift();
   const faults = court.faults(medium, tree);

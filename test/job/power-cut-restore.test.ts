@@ -116,6 +116,8 @@ const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly 
   return {
     path: 'wreck',
     inPlace: true,
+    isNew: false,
+    destroyed: [],
     identity: { size: device.size, removable: false, rotational: false, mapped: false },
     partition: window,
     disk: hasTable ? disk : undefined,
@@ -146,14 +148,19 @@ const recordRestore = async (context: JobContext, wreck: Wreck): Promise<Recorde
 const partitionOf = ({ partition }: Wreck, disk: MemoryDevice): MemoryDevice =>
   MemoryDevice.of(disk.read(partition.start, partition.length));
 
-/** What a mount shows is whole, or there is no mount. */
+/** What a mount shows is whole, or there is no mount: not even after a repair that was said yes to. */
 const afterCut = (t: ExecutionContext, wreck: Wreck, cut: MemoryDevice): string[] => {
   const { court, tree } = wreck;
   court.lay(partitionOf(wreck, cut));
   const folder = temporaryFolder(t);
-  if (run('mount', ['-o', 'loop,ro', court.path, folder]).exit !== 0) return [];
-  mustRun('umount', [folder]);
-  return court.compare(tree).map((each) => `mounted, but ${each}`);
+  const mounts = (): boolean => {
+    if (run('mount', ['-o', 'loop,ro', court.path, folder]).exit !== 0) return false;
+    mustRun('umount', [folder]);
+    return true;
+  };
+  if (mounts()) return court.compare(tree).map((each) => `mounted, but ${each}`);
+  run('e2fsck', ['-f', '-y', court.path]);
+  return mounts() ? court.compare(tree).map((each) => `repaired and mounted, but ${each}`) : [];
 };
 
 const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, sealed: readonly Extent[]) => {

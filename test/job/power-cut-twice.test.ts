@@ -3,12 +3,21 @@ import { totalLength } from '../../rescue/bytes/runs.ts';
 import type { MemoryDevice } from '../../rescue/device/memory.ts';
 import { type DeviceEvent, Recorder } from '../../rescue/device/recorder.ts';
 import { extDriver } from '../../rescue/fs/ext/ext.ts';
+import { readJournal, writeJournal } from '../../rescue/image/journal.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { removeFrom } from '../../rescue/job/remove.ts';
 import { MIB } from '../../rescue/units.ts';
 import { cutsOf } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
-import { accessTo, faultsOfImages, imagesOn, makeImage, makeWorld, type World } from './power-cut/world.ts';
+import {
+  accessTo,
+  faultsOfImages,
+  imagesOn,
+  makeImage,
+  makeWorld,
+  sameExtents,
+  type World,
+} from './power-cut/world.ts';
 
 const WHOLE_WRITES = { sample: 1, subsets: 0, tornSample: Number.MAX_SAFE_INTEGER };
 
@@ -63,6 +72,29 @@ test('a journal left by one cut run is not finished over another that was cut', 
   }
   t.deepEqual(log.faults.slice(0, 5), []);
   t.true(log.tried > 5);
+});
+
+test('a journal that would write into another image is not finished', async (t) => {
+  const context = new JobContext({ now: 1_800_000_000 });
+  t.teardown(() => context.close());
+  const world = await makeWorld(t, context, 'ext2');
+  const creating = await recorded(world.device, (device) => makeImage(context, device, 'user'));
+  const marked = creating.findIndex(isSuperblock) + 1;
+  const finished = mediumBefore(world.device, creating, marked);
+  await t.throwsAsync(() => makeImage(context, finished, 'factory'), { message: /factory image already/ });
+  t.is(imagesOn(finished).length, 2, 'without the forgery the claim is finished');
+  // The same medium, with one more write in the journal: into a sealed slot of the factory image.
+  const medium = mediumBefore(world.device, creating, marked);
+  const user = imagesOn(finished).find(({ control }) => control.kind === 'user')!;
+  const entry = readJournal(medium, user.journal!)!;
+  const { start: offset } = world.factory.sealed[0]!;
+  const forged = { offset, before: medium.read(offset, 512), after: new Uint8Array(512).fill(0xa5) };
+  const phases = entry.patch.phases.map((phase, index, { length }) =>
+    index === length - 1 ? [...phase, forged] : phase,
+  );
+  writeJournal(medium, user.journal!, { ...entry, patch: { ...entry.patch, phases } });
+  await t.throwsAsync(() => makeImage(context, medium, 'user'));
+  t.true(sameExtents(world.device, medium, world.factory));
 });
 
 test('a replacing create that was cut between commit and removal ends right where a third image has no room', async (t) => {

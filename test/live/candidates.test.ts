@@ -5,7 +5,6 @@ import {
   chooseSource,
   disksFor,
   type FoundImage,
-  mayHideImages,
   refuseDisagreement,
 } from '../../rescue/live/candidates.ts';
 import { GIB } from '../../rescue/units.ts';
@@ -155,16 +154,6 @@ test('a valid table without the partition: refused unless the disk was named', (
     codeOf(() => refuseDisagreement(on(wrecked())(image('aa')), AUTO)),
     'nothing',
   );
-});
-
-test('a search ends at the first image only where everything else is known', (t) => {
-  t.false(mayHideImages(disk()));
-  t.true(mayHideImages(wrecked()));
-  t.true(mayHideImages(disk({ partitions: [partition(1), partition(2, { content: UNKNOWN })] })));
-  const swap = { ...UNKNOWN, name: 'Linux swap' };
-  t.false(mayHideImages(disk({ partitions: [partition(1), partition(2, { content: swap })] })));
-  const damaged = { ...UNKNOWN, name: 'ext', trouble: 'superblock: checksum' };
-  t.true(mayHideImages(disk({ partitions: [partition(1, { content: damaged })] })));
 });
 
 test('create: the one partition that can be imaged', (t) => {

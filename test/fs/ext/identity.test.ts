@@ -49,16 +49,35 @@ test('clusters are counted from byte 0 and cover the file system', (t) => {
     const device = openFile(makeVolume(join(folder, `${index}`), { size: 16 * MIB, ...options }));
     t.teardown(() => device.close());
     const fileSystem = openExt(device);
+    const backups = mustRun('dumpe2fs', [device.name]).stdout.matchAll(/Backup superblock at (\d+)/g);
+    const blockSize = options.blockSize;
     t.deepEqual(fileSystem.geometry, {
       clusterSize: expected,
       clusterCount: (16 * MIB) / expected,
       clusterBase: 0,
       size: 16 * MIB,
       outside: [],
-      recognition: [{ start: SUPERBLOCK_OFFSET, length: SUPERBLOCK.size }],
+      recognition: [
+        { start: SUPERBLOCK_OFFSET, length: SUPERBLOCK.size },
+        ...[...backups].map(([, block]) => ({ start: Number(block) * blockSize, length: SUPERBLOCK.size })),
+      ],
     });
     t.is([...fileSystem.allocation()][0]?.start, 0);
   }
+});
+
+test('a volume with a backup superblock in every group names as many as an image can', (t) => {
+  const options = {
+    size: 80 * MIB,
+    blockSize: 1024,
+    features: ['^sparse_super', '^resize_inode'],
+    more: ['-g', '1024'],
+  } as const;
+  const device = openFile(makeVolume(join(temporaryFolder(t), 'volume'), options));
+  t.teardown(() => device.close());
+  const { recognition } = openExt(device).geometry;
+  t.is(recognition.length, 64);
+  t.deepEqual(recognition[63], { start: (1 + 63 * 1024) * 1024, length: SUPERBLOCK.size });
 });
 
 test('a file system that is larger than its device is refused with the numbers', (t) => {

@@ -1,0 +1,102 @@
+import { normalise, SpanSet, subtract } from '../bytes/runs.ts';
+import type { ReadableDevice } from '../device/device.ts';
+import { isHoldfastError } from '../errors.ts';
+import type { FileSystem } from '../fs/filesystem.ts';
+import type { MutableHomes } from '../image/commit.ts';
+import type { Image } from '../image/image.ts';
+import type { JournalPlace } from '../image/journal.ts';
+import { SLOT_HEADER_SIZE } from '../image/layout.ts';
+import { hasSlotMagic, parseSlotHeader } from '../image/slot.ts';
+import type { ByteOffset, Run } from '../units.ts';
+import { containerName } from './identity.ts';
+import { clusterRuns, openVolume } from './volume.ts';
+
+/**
+ * What still belongs to an image. A container's file may have been deleted, and its clusters may hold a file of the
+ * owner's now: nothing of an image is written where this was not asked first.
+ */
+
+/** Whether these are exactly the image's clusters, in its order. */
+export const isListing = (runs: readonly Run[], image: Image): boolean => {
+  const { clusterSize, clusterBase } = image.identity;
+  const own = clusterRuns(image.extents, clusterSize, clusterBase);
+  return (
+    own.length === runs.length &&
+    own.every((each, index) => each.start === runs[index]!.start && each.length === runs[index]!.length)
+  );
+};
+
+/** Whether a slot of this image stands here: with the index `index`, if that is given. */
+export const isOwnSlot = (
+  partition: ReadableDevice,
+  home: ByteOffset,
+  image: Image,
+  index?: number,
+): boolean => {
+  try {
+    const bytes = partition.read(home, SLOT_HEADER_SIZE);
+    if (!hasSlotMagic(bytes)) return false;
+    const header = parseSlotHeader(bytes, home);
+    return (
+      header.home === home &&
+      (index === undefined || header.index === index) &&
+      Buffer.compare(header.imageId, image.identity.imageId) === 0
+    );
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return false;
+  }
+};
+
+/** Clusters of the container that something else uses now, by what the file system says. */
+const takenClusters = (partition: ReadableDevice, image: Image): SpanSet => {
+  const { fileSystem } = openVolume(partition);
+  const name = containerName(image.control.kind, image.id);
+  // Of a container that was cut short, only some clusters are listed.
+  const listed = fileSystem.containers().filter((each) => each.name === name || isListing(each.runs, image));
+  if (listed.some(({ runs }) => isListing(runs, image))) return new SpanSet([]);
+  const inUse = clustersInUse(fileSystem, image);
+  return new SpanSet(subtract(inUse.spans, normalise(listed.flatMap(({ runs }) => runs))));
+};
+
+/** Clusters of the container that are not free. */
+export const clustersInUse = (fileSystem: FileSystem, image: Image): SpanSet => {
+  const { clusterSize, clusterBase } = fileSystem.geometry;
+  const own = new SpanSet(clusterRuns(image.extents, clusterSize, clusterBase));
+  return new SpanSet(
+    (function* () {
+      for (const run of fileSystem.allocation()) yield* own.within(run);
+    })(),
+  );
+};
+
+/** The slots with these indices that are the image's own, and in clusters that are listed as its own or free. */
+const ownHomes = (partition: ReadableDevice, image: Image, indices: readonly number[]): ByteOffset[] => {
+  const homes = indices.flatMap((index) => {
+    const home = image.homes.homeOf(index);
+    return isOwnSlot(partition, home, image, index) ? [home] : [];
+  });
+  if (homes.length === 0) return [];
+  const { clusterSize, clusterBase } = image.identity;
+  const { slotSize } = image.homes;
+  const taken = takenClusters(partition, image);
+  return homes.filter((home) => {
+    const first = Math.floor((home - clusterBase) / clusterSize);
+    const last = Math.floor((home + slotSize - 1 - clusterBase) / clusterSize);
+    return !taken.intersects({ start: first, length: last - first + 1 });
+  });
+};
+
+/** Where the image's commit record may be written: twice the same place where only one is left. */
+export const ownCommitHomes = (partition: ReadableDevice, image: Image): MutableHomes | undefined => {
+  if (image.mutableHomes === undefined) return undefined;
+  const [first, second = first] = ownHomes(partition, image, [1, image.homes.slotCount - 2]);
+  return first === undefined || second === undefined ? undefined : [first, second];
+};
+
+/** The image's journal, if all of it is still its own. */
+export const ownJournal = (partition: ReadableDevice, image: Image): JournalPlace | undefined => {
+  const { journal } = image;
+  if (journal === undefined) return undefined;
+  return ownHomes(partition, image, journal.slots).length === journal.slots.length ? journal : undefined;
+};
