@@ -68,7 +68,7 @@ export class Terminal {
 
   /** The same with the escape sequences of colours. */
   coloured(): string {
-    return this.#tmux('capture-pane', '-p', '-e');
+    return this.#tmux('capture-pane', '-p', '-e', '-N');
   }
 
   /** Keys as tmux names them: `Enter`, `Escape`, `Down`, `F1`, `C-c`; other words are typed as they are. */

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { MIB } from '../../rescue/units.ts';
-import { makeImage } from '../job/requests.ts';
+import { listImages, makeImage } from '../job/requests.ts';
 import { fillStage, type Stage, stageMustBeClean, tableOf, treeOf } from '../job/stage.ts';
+import { attachLoop } from '../support/loop.ts';
 import { digestOf, overwriteWithNoise } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -141,6 +142,43 @@ test.serial('create, verify and remove on a volume in a file', async (t) => {
   await terminal.until(/The image is removed/);
   t.notThrows(() => stageMustBeClean(stage));
   t.deepEqual(differences(tree, treeOf(t, stage)), []);
+});
+
+test.serial('create on a disk of the list', async (t) => {
+  const stage = makeStage(t);
+  const tree = fillStage(t, stage);
+  const { device, detach } = attachLoop(t, stage.file);
+  const terminal = new Terminal(t, { columns: 80, rows: 24, command: [process.execPath, MAIN, 'tui'] });
+  // Other people's disks are in the list too, and come and go: `o` is for the path, the list for what is chosen here.
+  const chosen = new RegExp(`► ${device} `);
+  await terminal.until(/► \/dev/);
+  for (let step = 0; step < 64 && !chosen.test(terminal.text()); step += 1) {
+    const before = terminal.text();
+    await terminal.keys('Down');
+    await terminal.until((text) => text !== before || chosen.test(text));
+  }
+  await terminal.keys('c');
+  await terminal.until(/kept inside that partition/);
+  // The first partition of this disk is empty: the form begins with the one that can hold an image.
+  await terminal.until(/ext4 "root"/);
+  await terminal.keys('Down');
+  terminal.type('by hand');
+  await terminal.until(/by hand/);
+  await terminal.keys('Tab', 'Tab', 'Tab', 'Tab', 'Enter');
+  await terminal.until(/Plan: create/);
+  await terminal.keys('Enter');
+  const result = await terminal.until(/The image is made/);
+  t.true(result.includes(`holdfast create ${device} --partition 2 --name 'by hand'`));
+  await terminal.keys('q');
+  t.is(await terminal.ended(), 0);
+  detach();
+  t.notThrows(() => stageMustBeClean(stage));
+  t.deepEqual(differences(tree, treeOf(t, stage)), []);
+  const { images } = await listImages(stage.file);
+  t.deepEqual(
+    images.map(({ name, state }) => [name, state]),
+    [['by hand', 'committed']],
+  );
 });
 
 test.serial('what is no target is refused with its reason', async (t) => {
