@@ -1,4 +1,5 @@
 import type { Input } from '../rescue/cli/confirm.ts';
+import { traceOf } from '../rescue/cli/exit.ts';
 import type { SignalSource } from '../rescue/cli/interrupts.ts';
 import type { Stream } from '../rescue/cli/output.ts';
 import type { AllJobs } from '../rescue/job/jobs.ts';
@@ -42,8 +43,10 @@ export interface TuiWorld {
 /** Milliseconds between frames that nobody asked for by a key: a serial line takes 0.2 s for a whole screen. */
 const FRAME = 250;
 
+const FAULT = 'This screen has a fault; jobs go on. Esc goes back. The log says more.';
+
 /** A terminal that is closed, or a system that goes down. */
-const ENDINGS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP'];
+const ENDINGS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGQUIT'];
 
 class App implements Ui {
   readonly jobs: AllJobs;
@@ -95,8 +98,22 @@ class App implements Ui {
     if (this.#ended) return;
     if (!soon) {
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#paint(), 0);
-    } else this.#timer ??= setTimeout(() => this.#paint(), FRAME);
+      this.#timer = setTimeout(() => this.#paintSafely(), 0);
+    } else this.#timer ??= setTimeout(() => this.#paintSafely(), FRAME);
+  }
+
+  /** A fault of a screen must not end a restore that runs. */
+  #paintSafely(): void {
+    try {
+      this.#paint();
+    } catch (error) {
+      this.#fault(error);
+      this.#painter.paint([[{ text: FAULT, style: 'danger' }]], false);
+    }
+  }
+
+  #fault(error: unknown): void {
+    this.log.write(`fault of the screen: ${traceOf(error)}`);
   }
 
   #paint(): void {
@@ -119,7 +136,6 @@ class App implements Ui {
       message: this.#message,
       bottom: footer(this.#keys(), size.columns),
       size,
-      look,
     });
     this.#painter.paint(rows, colour);
   }
@@ -161,8 +177,17 @@ class App implements Ui {
     ];
   }
 
-  press({ name, text }: Press): void {
+  press(press: Press): void {
     if (this.#ended) return;
+    try {
+      this.#pressed(press);
+    } catch (error) {
+      this.#fault(error);
+      this.say(FAULT);
+    }
+  }
+
+  #pressed({ name, text }: Press): void {
     this.#message = '';
     const screen = this.#top;
     const key = keyFor(this.#keys(), name);
@@ -248,7 +273,7 @@ const cooked = (stdin: TuiWorld['stdin']): void => {
 };
 
 const runScreens = async (world: TuiWorld, description: Description): Promise<TuiOutcome> => {
-  const { stdin, signals } = world;
+  const { stdin, stdout, signals } = world;
   const app = new App(world, description);
   const keyboard = new Keyboard((press) => app.press(press));
   const take = (bytes: Uint8Array): void => keyboard.take(bytes);
@@ -257,6 +282,7 @@ const runScreens = async (world: TuiWorld, description: Description): Promise<Tu
   stdin.setRawMode?.(true);
   stdin.on('data', take);
   stdin.on('end', finish);
+  stdout.on('error', finish);
   for (const name of ENDINGS) signals?.on(name, finish);
   try {
     app.open(disksScreen(app));
@@ -265,6 +291,7 @@ const runScreens = async (world: TuiWorld, description: Description): Promise<Tu
     keyboard.stop();
     stdin.off('data', take);
     stdin.off('end', finish);
+    stdout.off('error', finish);
     for (const name of ENDINGS) signals?.off(name, finish);
     cooked(stdin);
     stdin.pause();

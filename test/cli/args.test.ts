@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import test from 'ava';
 import fc from 'fast-check';
 import { readSize } from '../../rescue/cli/values.ts';
 import { KIB, MIB } from '../../rescue/units.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 import { say } from './world.ts';
 
 const WRONG: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
@@ -43,7 +46,6 @@ const WRONG: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
   [['list', 'x', '--progress', 'loud'], /Allowed choices are auto, plain, json, none/],
   [['list', 'x', '--log', ''], /A path cannot be empty/],
   [['tui'], /needs a terminal on standard input and standard output/],
-  [['tui', '--json'], /--json does not go with a screen/],
 ];
 
 for (const [argv, says] of WRONG) {
@@ -56,6 +58,21 @@ for (const [argv, says] of WRONG) {
     t.deepEqual(requests, [], 'no job was started');
   });
 }
+
+test('a screen is no document', async (t) => {
+  const { exit, stdout, stderr } = await say(['tui', '--json'], { terminal: true });
+  t.is(exit, 2);
+  t.regex(stderr, /--json does not go with a screen/);
+  t.like(JSON.parse(stdout), { error: { code: 2, reason: 'option.contradiction' } });
+});
+
+test('on a terminal, the screen runs to its end, and its log goes where it was asked for', async (t) => {
+  const log = join(temporaryFolder(t), 'log');
+  const screen = async (write: (text: string) => void): Promise<void> => write('seen');
+  const { exit, stdout, stderr } = await say(['tui', '--log', log], { terminal: true, screen });
+  t.like({ exit, stdout, stderr }, { exit: 0, stdout: '', stderr: '' });
+  t.regex(readFileSync(log, 'utf8'), /Z seen\n.*Z exit code 0\n$/);
+});
 
 test('holdfast alone prints the help as an error, --help and --version as results', async (t) => {
   const alone = await say([]);

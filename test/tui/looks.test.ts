@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { quote } from '../../rescue/cli/equivalent.ts';
 import { mustShow, Terminal } from './terminal.ts';
 
 /** The same screens on lesser terminals, and in windows that change. */
@@ -63,6 +64,17 @@ test.serial('a window may change at any time; one that is too small says so and 
   await terminal.keys('C-l');
   await terminal.until((text) => text === before, 'the same screen drawn anew');
   t.pass();
+});
+
+test.serial('a serial line that does not know its size is taken for 80x24', async (t) => {
+  const words = [process.execPath, PROGRAM, 'all'].map(quote).join(' ');
+  const terminal = new Terminal(t, {
+    columns: 80,
+    rows: 24,
+    command: ['sh', '-c', `stty rows 0 cols 0; exec ${words}`],
+    env: { ...PLAIN, TERM: 'vt100' },
+  });
+  await mustShow(t, terminal, 'disks-serial', DISKS);
 });
 
 test.serial('Esc goes back from everywhere and never ends or writes anything', async (t) => {

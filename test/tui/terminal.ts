@@ -68,12 +68,12 @@ export class Terminal {
 
   /** The same with the escape sequences of colours. */
   coloured(): string {
-    return this.#tmux('capture-pane', '-p', '-e');
+    return this.#tmux('capture-pane', '-p', '-e', '-N');
   }
 
   /** Keys as tmux names them: `Enter`, `Escape`, `Down`, `F1`, `C-c`; other words are typed as they are. */
   async keys(...names: string[]): Promise<void> {
-    for (const name of names) this.#tmux('send-keys', name);
+    this.#tmux('send-keys', ...names);
   }
 
   type(text: string): void {
@@ -102,7 +102,8 @@ export class Terminal {
       const [dead, status] = this.#tmux('list-panes', '-F', '#{pane_dead} #{pane_dead_status}')
         .trim()
         .split(' ');
-      if (dead === '1') return Number(status);
+      // The pane is closed first, and the exit code known a little later.
+      if (dead === '1' && status !== undefined) return Number(status);
       if (performance.now() - started > LIMIT) throw new Error(`still runs:\n${this.text()}`);
       await pause(EVERY);
     }

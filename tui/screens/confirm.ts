@@ -1,6 +1,6 @@
 import { describeTarget } from '../../rescue/cli/intent.ts';
 import type { Intent } from '../../rescue/job/results.ts';
-import { BLANK, paragraph, row, shown, span } from '../cells.ts';
+import { BLANK, type Look, paragraph, type Row, row, shown, span } from '../cells.ts';
 import type { Key } from '../keymap.ts';
 import type { Screen, Ui } from '../screen.ts';
 import { TextField } from '../text-field.ts';
@@ -15,6 +15,19 @@ const LABELS: Record<Intent['action'], string> = {
   create: 'Create the image',
   restore: 'Restore now',
   remove: 'Remove the image',
+};
+
+/** Rows that everything but the losses takes, with a device that needs two. */
+const OWN_ROWS = 14;
+
+/** What is lost, as far as there is room: field and buttons must be seen. */
+const lostRows = ({ loses }: Intent, columns: number, room: number, look: Look): Row[] => {
+  const all = loses.flatMap((line) =>
+    paragraph(shown(line, look), columns, { style: 'danger', first: '! ', rest: '  ' }),
+  );
+  if (all.length <= room) return all;
+  const rest = `! and ${all.length - room + 1} more lines: Esc goes back to the plan`;
+  return [...all.slice(0, Math.max(0, room - 1)), row(span(rest, 'danger'))];
 };
 
 /** The last question: the device's name is typed. The safe button has the focus. */
@@ -36,14 +49,12 @@ export const confirmScreen = (ui: Ui, intent: Intent, agree: () => void): Screen
   };
   const screen: Screen = {
     title: 'Confirm',
-    rows: ({ columns }, look) => [
+    rows: ({ columns, rows }, look) => [
       row(span('The last question. After this, the disk is written.', 'strong')),
       BLANK,
       ...paragraph(shown(describeTarget(intent), look), columns, { style: 'strong' }),
       BLANK,
-      ...intent.loses.flatMap((line) =>
-        paragraph(shown(line, look), columns, { style: 'danger', first: '! ', rest: '  ' }),
-      ),
+      ...lostRows(intent, columns, rows - OWN_ROWS, look),
       BLANK,
       row('To go on, type the name of the device: ', span(shown(deviceName, look), 'strong')),
       BLANK,

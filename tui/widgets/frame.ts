@@ -1,5 +1,5 @@
 import type { Look, Row, Size, Span } from '../cells.ts';
-import { BLANK, cut, ends, row, span } from '../cells.ts';
+import { BLANK, cut, ends, paragraph, row, span } from '../cells.ts';
 import { type Key, labelOf } from '../keymap.ts';
 
 /** What surrounds every screen: the line at the top, a message, the keys at the bottom. */
@@ -48,13 +48,15 @@ export const framed = (parts: {
   readonly message: string;
   readonly bottom: Row;
   readonly size: Size;
-  readonly look: Look;
 }): Row[] => {
-  const { top, body, message, bottom, size, look } = parts;
+  const { top, body, message, bottom, size } = parts;
   const room = size.rows - FRAME_ROWS;
+  // A long message covers the last rows of the body: reasons must be read to their end.
+  const said =
+    message === '' ? [BLANK] : paragraph(message, size.columns - 3, { style: 'warning', first: ' ' });
   const filled = Array.from({ length: room }, (_, index) => {
     const own = body[index];
     return own === undefined || own.length === 0 ? BLANK : [span(' '), ...own];
   });
-  return [top, BLANK, ...filled, row(span(` ${cut(message, size.columns - 2, look)}`, 'warning')), bottom];
+  return [top, BLANK, ...filled.slice(0, room + 1 - said.length), ...said, bottom];
 };
