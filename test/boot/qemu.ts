@@ -82,7 +82,7 @@ const deviceOn = (bus: Bus, drive: string, index: number): string[] => {
     case 'uas':
       return [`usb-uas,id=uas-${drive},bus=xhci.0`, `scsi-hd,${disk},bus=uas-${drive}.0,serial=${drive}`];
     case 'sd':
-      return [`sdhci-pci,id=sd-${drive}`, `sd-card,drive=${drive},bus=sd-${drive}.sd-bus`];
+      return ['sdhci-pci', `sd-card,drive=${drive},bus=sd-bus`];
     default:
       return [`scsi-hd,${disk},bus=${bus}.0,serial=${drive}`];
   }
