@@ -28,7 +28,7 @@ const kernelFor = (files: BuiltMedium) => ({
   commandLine: 'console=ttyS0 quiet holdfast.mode=shell',
 });
 
-const BUSES: readonly Bus[] = ['virtio', 'ahci', 'nvme', 'usb', 'uas', 'sd', 'megasas', 'mptsas', 'pvscsi'];
+const BUSES: readonly Bus[] = ['virtio', 'ahci', 'nvme', 'usb', 'uas', 'sd', 'megasas', 'pvscsi'];
 
 test.serial('disks on every bus are there, and their bytes are read', async (t) => {
   const folder = temporaryFolder(t);
@@ -88,7 +88,7 @@ test.serial('512 MiB suffice to find an image on a wrecked disk and to restore i
     '{ (least=999999; while [ ! -e /tmp/over ]; do set -- $(grep MemAvailable /proc/meminfo); ' +
       '[ $2 -ge $least ] || { least=$2; echo $least >/tmp/least; }; usleep 200000; done) & }',
   );
-  t.regex(await shell.run('holdfast list /dev/vda', 300), new RegExp(image.id));
+  t.regex(await shell.run('holdfast list /dev/vda', 300), new RegExp(image.id.slice(0, 8)));
   const restored = await shell.run('holdfast restore /dev/vda --yes --json --progress none', 600);
   await shell.run('touch /tmp/over');
   const least = Number(await shell.run('cat /tmp/least')) / 1024;

@@ -6,7 +6,7 @@ import { temporaryFolder } from '../support/temporary.ts';
 /** What a machine is made of, and how QEMU is told so. */
 
 /** Where a disk is plugged in. `sd` wants a file whose size is a power of two. */
-export type Bus = 'virtio' | 'ahci' | 'nvme' | 'usb' | 'uas' | 'sd' | 'megasas' | 'mptsas' | 'pvscsi';
+export type Bus = 'virtio' | 'ahci' | 'nvme' | 'usb' | 'uas' | 'sd' | 'megasas' | 'pvscsi';
 
 export interface DiskOptions {
   /** File with the disk's bytes. */
@@ -64,7 +64,6 @@ const CONTROLLERS: Readonly<Partial<Record<Bus, string>>> = {
   ahci: 'ahci,id=ahci',
   usb: 'qemu-xhci,id=xhci',
   megasas: 'megasas,id=megasas',
-  mptsas: 'mptsas1068,id=mptsas',
   pvscsi: 'pvscsi,id=pvscsi',
 };
 
