@@ -1,35 +1,10 @@
-import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { MIB } from '../../rescue/units.ts';
-import type { Cleanup } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { diskWith, LOOP, say } from './boot-sector.ts';
 import { bootMachine, NOTHING_TO_BOOT } from './machine.ts';
 
 /** The watcher of the boot proof can say no: a wrong line, silence, a disk with nothing on it, no disk at all. */
-
-/** A disk whose boot sector is this code, in the real mode of a BIOS machine. */
-const diskWith = (cleanup: Cleanup, code: readonly number[], signature = [0x55, 0xaa]): string => {
-  const sector = Buffer.alloc(512);
-  sector.set(code, 0);
-  sector.set(signature, 510);
-  const path = join(temporaryFolder(cleanup), 'disk');
-  writeFileSync(path, sector);
-  truncateSync(path, MIB);
-  return path;
-};
-
-/** `jmp $` */
-const LOOP = [0xeb, 0xfe];
-
-/**
- * Sends a text to the first serial port (`mov dx, 0x3f8`; `mov al, ...; out dx, al` for each byte), without interrupts
- * (`cli`), on which the firmware sends the rest of its own words.
- */
-const say = (text: string): number[] => [
-  ...[0xfa, 0xba, 0xf8, 0x03],
-  ...[...Buffer.from(text)].flatMap((byte) => [0xb0, byte, 0xee]),
-];
 
 test('the line is seen, wherever it ends', async (t) => {
   const disk = diskWith(t, [...say('one\r\nthe line\r\n'), ...LOOP]);

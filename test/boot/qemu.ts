@@ -6,7 +6,7 @@ import { temporaryFolder } from '../support/temporary.ts';
 /** What a machine is made of, and how QEMU is told so. */
 
 /** Where a disk is plugged in. `sd` wants a file whose size is a power of two. */
-export type Bus = 'virtio' | 'ahci' | 'nvme' | 'usb' | 'uas' | 'sd' | 'megasas' | 'mptsas' | 'pvscsi';
+export type Bus = 'virtio' | 'ahci' | 'nvme' | 'usb' | 'uas' | 'sd' | 'megasas' | 'pvscsi';
 
 export interface DiskOptions {
   /** File with the disk's bytes. */
@@ -64,7 +64,6 @@ const CONTROLLERS: Readonly<Partial<Record<Bus, string>>> = {
   ahci: 'ahci,id=ahci',
   usb: 'qemu-xhci,id=xhci',
   megasas: 'megasas,id=megasas',
-  mptsas: 'mptsas1068,id=mptsas',
   pvscsi: 'pvscsi,id=pvscsi',
 };
 
@@ -82,7 +81,7 @@ const deviceOn = (bus: Bus, drive: string, index: number): string[] => {
     case 'uas':
       return [`usb-uas,id=uas-${drive},bus=xhci.0`, `scsi-hd,${disk},bus=uas-${drive}.0,serial=${drive}`];
     case 'sd':
-      return [`sdhci-pci,id=sd-${drive}`, `sd-card,drive=${drive},bus=sd-${drive}.sd-bus`];
+      return ['sdhci-pci', `sd-card,drive=${drive},bus=sd-bus`];
     default:
       return [`scsi-hd,${disk},bus=${bus}.0,serial=${drive}`];
   }

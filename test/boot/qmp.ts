@@ -1,5 +1,4 @@
 import { createConnection } from 'node:net';
-import { createInterface } from 'node:readline';
 
 /**
  * One command over QEMU's machine protocol (QMP): JSON lines on a socket, on which QEMU speaks first. Rejects with what
@@ -22,7 +21,7 @@ export const askQemu = (
       connection.write(`${JSON.stringify(message)}\n`);
     };
     let answers = 0;
-    createInterface({ input: connection }).on('line', (line) => {
+    const take = (line: string): void => {
       const message = JSON.parse(line) as Record<string, unknown>;
       if ('QMP' in message) say({ execute: 'qmp_capabilities' });
       if ('error' in message) failed(JSON.stringify(message['error']));
@@ -31,8 +30,14 @@ export const askQemu = (
       if (answers === 1) {
         say({ execute, arguments: parameters });
       } else {
-        connection.end();
+        connection.destroy();
         resolve(message['return']);
       }
+    };
+    let rest = '';
+    connection.on('data', (chunk) => {
+      const lines = (rest + chunk.toString()).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) take(line);
     });
   });

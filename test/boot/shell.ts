@@ -34,7 +34,7 @@ export class Shell {
     // What is typed comes back; it must not look like the end of the answer.
     this.#machine.send(`${command}; printf '<%s>\\n' $?\r`);
     const [, said = '', exit] = await this.#machine.expect(/([\s\S]*?)<(\d+)>\n/, seconds);
-    return { said: said.slice(said.indexOf('\n') + 1), exit: Number(exit) };
+    return { said: said.replace(/^[\s\S]*; printf '<%s>.*\n/, ''), exit: Number(exit) };
   }
 
   /** Like `try`, and rejects unless the command ends with 0. */

@@ -8,7 +8,7 @@ import { MIB } from '../../rescue/units.ts';
 import { VERSION } from '../../rescue/version.ts';
 import { e2fsckClean, mustBeClean } from '../support/judges.ts';
 import { overwriteWithNoise, sameBytes } from '../support/noise.ts';
-import { everythingSaid, run } from '../support/run.ts';
+import { everythingSaid, mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
 import { bareSystem } from './bare-system.ts';
