@@ -71,11 +71,15 @@ const STEPS: Record<LadderStep['step'], string> = {
   reassembly: 'reassembly from single slots',
 };
 
+/** What a file system says of a place where no image was found must not read as if it spoke of those that were. */
+const about = (step: LadderStep['step'], found: number): string =>
+  step === 'filesystem' && found > 0 ? 'where none was found: ' : '';
+
 const stepLines = (steps: readonly LadderStep[]): string[] =>
   facts(
     steps.map(({ step, found, bytesRead, note }) => [
       STEPS[step],
-      `${count(found, 'image')}, ${formatBytes(bytesRead)} read${note === undefined ? '' : `; ${printable(note)}`}`,
+      `${count(found, 'image')} found, ${formatBytes(bytesRead)} read${note === undefined ? '' : `; ${about(step, found)}${printable(note)}`}`,
     ]),
     '  ',
   );

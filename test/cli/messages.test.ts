@@ -73,3 +73,22 @@ test('verify that finds damage says what to do', async (t) => {
   const { stdout } = await say(['verify', 'disk'], { jobs });
   t.regex(stdout, /What to do: make a new image[\s\S]*holdfast restore\s+--salvage/);
 });
+
+test('list: what was not found elsewhere does not contradict what was found', async (t) => {
+  const jobs = {
+    list: async ({ target }: { target: string }) => ({
+      target,
+      depth: 'quick' as const,
+      bytesRead: 4096,
+      bytesCovered: 4096,
+      steps: [
+        { step: 'filesystem' as const, found: 1, bytesRead: 4096, note: 'no file system is recognised' },
+        { step: 'scan' as const, found: 0, bytesRead: 0, note: 'quick depth' },
+      ],
+      images: [IMAGE],
+    }),
+  };
+  const { stdout } = await say(['list', 'disk'], { jobs });
+  t.regex(stdout, /1 image found, 4\.0 KiB read; where none was found: no file system is recognised\n/);
+  t.regex(stdout, /0 images found, 0 bytes read; quick depth\n/);
+});

@@ -1,5 +1,6 @@
 import type { JobEvent } from '../../rescue/job/context.ts';
 import { create } from '../../rescue/job/create.ts';
+import { info } from '../../rescue/job/info.ts';
 import { list } from '../../rescue/job/list.ts';
 import { remove } from '../../rescue/job/remove.ts';
 import { restore } from '../../rescue/job/restore.ts';
@@ -68,3 +69,5 @@ export const verifyImage = (target: string, request: Partial<VerifyRequest> = {}
 
 export const removeImage = (target: string, request: Partial<RemoveRequest> & { image: string }) =>
   remove({ target, dryRun: false, confirm: yes, ...request }, { now: NOW });
+
+export const infoOf = (target: string, image: string) => info({ target, image }, { now: NOW });
