@@ -17,7 +17,7 @@ import { duplicate } from '../support/duplicate.ts';
 import { overwriteWithNoise, sameBytes } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
-import { extentsOf, onlyStatedChanges, treeMustBe } from './cycle.ts';
+import { extentsOf, onlyNamedPlaces, onlyStatedChanges, treeMustBe } from './cycle.ts';
 import { listImages, makeImage, restoreImage } from './requests.ts';
 import { fillStage, type Stage, stageMustBeClean } from './stage.ts';
 
@@ -135,6 +135,9 @@ test.serial('the proof can fail: one byte that create had no business with', asy
   // The last byte before the container: a free cluster, or somebody's data.
   writeSync(handle, Buffer.from([0xa5]), 0, 1, image.extents[0]![0] - 1);
   closeSync(handle);
+  const named = await t.try((inner) => onlyNamedPlaces(inner, stage, before, image));
+  named.discard();
+  t.false(named.passed);
   const attempt = await t.try((inner) => onlyStatedChanges(inner, stage, before, image));
   const { passed } = attempt;
   attempt.discard();
