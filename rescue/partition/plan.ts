@@ -210,7 +210,7 @@ export const planTable = (options: TablePlanOptions): TablePlan => {
     const { content, bootSector } = liveGpt(device, before);
     return finish('added', reason, addToGpt(before, content, candidate, bootSector));
   }
-  const present = before.partitions.find((partition) => matches(partition, wanted));
+  const present = before.partitions.find((partition) => holds(partition, wanted));
   const faults = before.problems.filter((problem) => problem.severity === 'invalid');
   // What is missing can come back if somebody knows of it.
   const isMissing = faults.some((fault) => fault.entries?.length === 0);

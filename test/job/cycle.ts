@@ -111,7 +111,8 @@ export const onlyStatedChanges = (
   const { file, start, size } = stage;
   const place = { start, length: size };
   const container = extentsOf(image.extents);
-  onlyNamedPlaces(t, stage, before, image);
+  // The others' slots and clusters are named by nobody else any more.
+  if (kept.length + removed.length === 0) onlyNamedPlaces(t, stage, before, image);
   const after = openFile(file);
   const expected = duplicate(before, `${before}.expected`);
   const device = openFile(expected, { write: true, sectorSize: stage.sectorSize ?? 512 });

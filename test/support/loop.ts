@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Cleanup } from './cleanup.ts';
 import { everythingSaid, mustRun, run } from './run.ts';
 import { temporaryFolder } from './temporary.ts';
@@ -39,6 +39,16 @@ const insist = (program: string, args: readonly string[]): void => {
   }
 };
 
+/**
+ * Takes away the nodes of partitions that a device still has: those that the program under test made the kernel see, or that
+ * somebody left when he detached it. They stay with the device, whatever file it gets next.
+ */
+const dropPartitions = (device: string): void => {
+  const name = basename(device);
+  const nodes = readdirSync(`/sys/block/${name}`).filter((each) => each.startsWith(`${name}p`));
+  if (nodes.length > 0) run('partx', ['--delete', device]);
+};
+
 /** Makes a loop device of a file. Detaches only this device, at the latest at the end of the test. */
 export const attachLoop = (cleanup: Cleanup, file: string, options: LoopOptions = {}): Loop => {
   const args = ['--find', '--show'];
@@ -51,17 +61,14 @@ export const attachLoop = (cleanup: Cleanup, file: string, options: LoopOptions 
   let attached = true;
   const detach = (): void => {
     if (!attached) return;
-    if (options.partitions === true) run('partx', ['--delete', device]);
+    dropPartitions(device);
     insist('losetup', ['--detach', device]);
     attached = false;
   };
   cleanup.teardown(detach);
   // Not `losetup --partscan`: some kernels are built without any partition table reader; partx brings its own.
-  if (options.partitions === true) {
-    // Nodes that somebody left when he detached this device: only partx takes them away.
-    run('partx', ['--delete', device]);
-    mustRun('partx', ['--add', device]);
-  }
+  dropPartitions(device);
+  if (options.partitions === true) mustRun('partx', ['--add', device]);
   return {
     device,
     partition: (number) => {
