@@ -4,7 +4,7 @@ import type { SignalSource } from '../rescue/cli/interrupts.ts';
 import type { Stream } from '../rescue/cli/output.ts';
 import type { AllJobs } from '../rescue/job/jobs.ts';
 import { VERSION } from '../rescue/version.ts';
-import { type Look, lookOf, type Size } from './cells.ts';
+import { type Look, lookOf, type Size, shown } from './cells.ts';
 import type { JobRun } from './job-run.ts';
 import { Keyboard, type Press } from './keyboard.ts';
 import { type Key, keyFor } from './keymap.ts';
@@ -129,11 +129,11 @@ class App implements Ui {
       return;
     }
     const room = { columns: size.columns - 2, rows: size.rows - FRAME_ROWS };
-    const titles = this.#stack.slice(-4).map(({ title }) => title);
+    const titles = this.#stack.slice(-4).map(({ title }) => shown(title, look));
     const rows = framed({
       top: header(titles, `Holdfast ${VERSION}`, size.columns, look),
       body: screen.rows(room, look).slice(0, room.rows),
-      message: this.#message,
+      message: shown(this.#message, look),
       bottom: footer(this.#keys(), size.columns),
       size,
     });

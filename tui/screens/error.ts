@@ -47,7 +47,12 @@ export const errorScreen = (
           ]),
       ...(remedy === undefined
         ? []
-        : [...paragraph(`Press ${remedy.names[0]}: ${remedy.hint}`, columns, { style: 'strong' }), BLANK]),
+        : [
+            ...paragraph(shown(`Press ${remedy.names[0]}: ${remedy.hint}`, look), columns, {
+              style: 'strong',
+            }),
+            BLANK,
+          ]),
       ...(again === undefined
         ? []
         : paragraph('Press a to run the same again.', columns, {

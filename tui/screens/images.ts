@@ -97,7 +97,7 @@ const table = (
   });
 
 /** What to do when a search finds nothing. */
-const nothingFound = (result: ListResult, place: Place, columns: number): Row[] => {
+const nothingFound = (result: ListResult, place: Place, columns: number, look: Look): Row[] => {
   const full = result.depth === 'full';
   const advice = [
     full
@@ -107,7 +107,7 @@ const nothingFound = (result: ListResult, place: Place, columns: number): Row[] 
     'If the disk hangs on a USB adapter or a RAID controller, connect it as it was before.',
   ];
   return [
-    ...paragraph(`No image was found on ${place.name}.`, columns, { style: 'warning' }),
+    ...paragraph(shown(`No image was found on ${place.name}.`, look), columns, { style: 'warning' }),
     BLANK,
     ...advice.flatMap((line) => paragraph(line, columns, { first: '- ', rest: '  ' })),
   ];
@@ -221,7 +221,7 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
         ];
       if (result === undefined) return progressRows(run, view, size, look);
       const image = current();
-      if (image === undefined) return nothingFound(result, place, columns);
+      if (image === undefined) return nothingFound(result, place, columns, look);
       const found = `${count(result.images.length, 'image')} found; ${formatBytes(result.bytesRead)} read, ${result.depth} search. Enter shows the plan; nothing is written before you agree to it.`;
       const below = details(image, columns, look);
       const head = paragraph(found, columns, { style: 'strong' });

@@ -49,7 +49,9 @@ export const progressRows = (
   look: Look,
 ): Row[] => {
   const { columns, rows } = size;
-  const sentence = paragraph(sentenceOf(run, view), columns, { style: run.stopping ? 'warning' : 'strong' });
+  const sentence = paragraph(shown(sentenceOf(run, view), look), columns, {
+    style: run.stopping ? 'warning' : 'strong',
+  });
   const notes = run.recent.slice(-2).map(({ note, severity }) => {
     const text = cut(shown(note, look), columns, look);
     return row(span(text, severity === 'warning' ? 'warning' : 'dim'));

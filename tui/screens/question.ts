@@ -1,4 +1,4 @@
-import { BLANK, paragraph, type Style } from '../cells.ts';
+import { BLANK, paragraph, type Style, shown } from '../cells.ts';
 import type { Key } from '../keymap.ts';
 import type { Screen, Ui } from '../screen.ts';
 import { buttonRow } from '../widgets/buttons.ts';
@@ -32,16 +32,16 @@ export const questionScreen = (
   };
   const screen: Screen = {
     title,
-    rows: ({ columns }) => [
+    rows: ({ columns }, look) => [
       BLANK,
       ...text.flatMap((each, index) => [
-        ...paragraph(each, columns - 4, { style: index === 0 ? style : 'normal', first: '  ' }),
+        ...paragraph(shown(each, look), columns - 4, { style: index === 0 ? style : 'normal', first: '  ' }),
         BLANK,
       ]),
       BLANK,
       [{ text: '  ', style: 'normal' }, ...buttonRow(choices, focused)],
       BLANK,
-      ...paragraph(choices[focused]!.hint, columns - 4, { style: 'dim', first: '  ' }),
+      ...paragraph(shown(choices[focused]!.hint, look), columns - 4, { style: 'dim', first: '  ' }),
     ],
     keys: (): Key[] => [
       {
