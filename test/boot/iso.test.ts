@@ -1,6 +1,6 @@
 import { closeSync, copyFileSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { buildMedium, LARGEST } from '../../iso/build.ts';
 import { formatBytes } from '../../rescue/units.ts';
 import { VERSION } from '../../rescue/version.ts';
@@ -28,6 +28,17 @@ const ENTRIES = [
   /Boot from first disk/,
 ];
 
+/** The screen's size, `800,600`, and how many bytes of its pixels are bright. */
+const screenOf = async (t: ExecutionContext, machine: Machine) => {
+  const path = join(temporaryFolder(t), 'screen.ppm');
+  await machine.screenshot(path);
+  const picture = readFileSync(path);
+  // ppm(5): `P6`, width, height, greatest value; one byte of white space; red, green and blue of each pixel.
+  const [header, width, height] = /^P6\s(\d+) (\d+)\s255\s/.exec(picture.toString('latin1', 0, 64))!;
+  const lit = picture.subarray(header.length).reduce((sum, byte) => (byte > 100 ? sum + 1 : sum), 0);
+  return { size: `${width},${height}`, lit };
+};
+
 for (const firmware of ['bios', 'uefi', 'secure-boot'] as const)
   for (const as of ['cd', 'usb'] as const)
     test.serial(`${firmware}, ${as}: menu, drivers, disks, program`, async (t) => {
@@ -46,6 +57,12 @@ for (const firmware of ['bios', 'uefi', 'secure-boot'] as const)
       const secure = await shell.try("dmesg | grep -i 'secure boot enabled'");
       t.is(secure.exit, firmware === 'secure-boot' ? 0 : 1, secure.said);
       t.is((await shell.try('test -d /sys/firmware/efi')).exit, firmware === 'bios' ? 1 : 0);
+      const screen = await screenOf(t, machine);
+      t.true(screen.lit > 500, 'the shell is to be seen on the screen');
+      if (firmware !== 'bios') {
+        const drawn = (await shell.run('cat /sys/class/graphics/fb0/virtual_size')).trim();
+        t.is(screen.size, drawn, 'what the kernel draws on is what is shown');
+      }
       // The first file system on the stick is the medium itself, the second a FAT where logs can be saved.
       const device = as === 'cd' ? '/dev/sr0' : '/dev/sda1';
       await shell.run(`mount -t iso9660 -o ro ${device} /mnt && grep -q Recover /mnt/boot/grub/grub.cfg`);

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import { stripVTControlCharacters } from 'node:util';
 import { KIB } from '../../rescue/units.ts';
@@ -112,9 +112,9 @@ export class Machine {
     this.#child.kill('SIGKILL');
   }
 
-  /** Takes a picture of the screen, into a PNG file. */
+  /** Takes a picture of the screen, into a file whose name ends with `.png` or `.ppm`. */
   async screenshot(path: string): Promise<void> {
-    await askQemu(this.#socket, 'screendump', { filename: path, format: 'png' });
+    await askQemu(this.#socket, 'screendump', { filename: path, format: extname(path).slice(1) });
   }
 
   /**
