@@ -53,7 +53,6 @@ test.serial('disks on every bus are there, and their bytes are read', async (t) 
       `${bus}:\n${said}`,
     );
   t.is(found.length, BUSES.length, said);
-  t.is((await shell.run('cat /run/holdfast/medium')).trim(), '', 'none of them is the medium');
   t.log(`${machine.seconds.toFixed(0)} s; ${found.map((each) => each.join(' is ')).join(', ')}`);
 });
 
