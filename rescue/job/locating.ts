@@ -7,7 +7,6 @@ import type { Image } from '../image/image.ts';
 import { MIN_SLOT_SIZE } from '../image/layout.ts';
 import { openImage } from '../image/reader.ts';
 import { hasSlotMagic } from '../image/slot.ts';
-import type { UnusableContainer } from '../locate/filesystem.ts';
 import type { Found } from '../locate/found.ts';
 import { type Located, type LocateOptions, locate } from '../locate/locate.ts';
 import { describePartition } from '../partition/model.ts';
@@ -119,10 +118,8 @@ const ambiguous = (what: string, found: readonly Found[]) =>
  * `unsupported` when there are only images of a newer version.
  */
 export const selectImage = (
-  images: readonly Found[],
+  { images, newer, unusable }: Pick<Located, 'images' | 'newer' | 'unusable'>,
   selector: string,
-  newer?: HoldfastError,
-  unusable: readonly UnusableContainer[] = [],
 ): Found => {
   try {
     return select(images, selector, newer);

@@ -87,9 +87,9 @@ const selectNamed = async (
   { image, partition }: RemoveRequest,
 ): Promise<Found> => {
   if (located.depth === 'full' || located.images.some((each) => isNamed(each, image)))
-    return selectImage(located.images, image, located.newer);
+    return selectImage(located, image);
   const further = await locateOn(context, subject, { depth: 'quick', partition, image });
-  return selectImage(further.images, image, further.newer);
+  return selectImage(further, image);
 };
 
 /** An image is in the lists of the others until all of it is removed; no file system lists it then, and no scan looks for it. */

@@ -57,7 +57,7 @@ export const findSource = async (
     return { chosen, kept, found: all, subject, ...(reading === undefined ? {} : { reading }) };
   }
   const located = await locateOn(context, subject, { depth: 'quick', partition, image });
-  const chosen = selectImage(located.images, image, located.newer, located.unusable);
+  const chosen = selectImage(located, image);
   if (chosen.state === 'moved') {
     context.note(
       `Image ${chosen.image.id.slice(0, 8)} is not where it was made: ${chosen.reason}.`,

@@ -128,6 +128,11 @@ export const openPartition = (
   }
 };
 
+/** Faults of entries that begin beyond the disk: everybody passes over those, and the other entries stay what they are. */
+const BEYOND = new Set(['mbr.start-beyond', 'gpt.entry-range']);
+const isOnlyBeyond = ({ problems }: Table): boolean =>
+  problems.every(({ severity, code }) => severity !== 'invalid' || BEYOND.has(code));
+
 const choosePartition = (
   looking: Subject,
   { partition: number, write }: { readonly partition?: number | undefined; readonly write: boolean },
@@ -139,7 +144,7 @@ const choosePartition = (
     }
     return openWhole(looking, write);
   }
-  if (!table.valid && (number === undefined || !isSoundEntry(table, number))) {
+  if (!table.valid && (number === undefined || !isSoundEntry(table, number) || !isOnlyBeyond(table))) {
     throw refused(`the partition table of ${target.path} is damaged`, {
       code: 'table.invalid',
       found: faultOf(table) ?? 'no table',

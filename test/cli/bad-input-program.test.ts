@@ -9,6 +9,7 @@ import { noiseSource } from '../support/noise.ts';
 import { everythingSaid, run, runInBackground } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
+import { Terminal } from '../tui/terminal.ts';
 import { makeSamples } from './bad-input.ts';
 import { holdfast, wordsOf } from './real-jobs.ts';
 
@@ -19,14 +20,22 @@ const line = (...words: string[]): string => [process.execPath, PROGRAM, ...word
 test.serial('on a terminal: a wrong name stops the restore, and nothing is written', async (t) => {
   const { imaged } = await makeSamples(t);
   const before = readFileSync(imaged);
-  const wrong = run('script', ['-q', '-e', '-c', line('restore', imaged), '/dev/null'], { input: 'sda\n' });
-  t.is(wrong.exit, 4, everythingSaid(wrong));
-  t.regex(wrong.stdout, /not confirmed, expected imaged, found sda\s+Nothing was written/);
+  const answer = async (command: string, name: string): Promise<string> => {
+    const terminal = new Terminal(t, {
+      columns: 100,
+      rows: 40,
+      command: ['sh', '-c', `${command}; echo "exit $?"; read -r _`],
+    });
+    await terminal.until(/to go on; anything else stops here/);
+    terminal.type(name);
+    await terminal.keys('Enter');
+    return terminal.until(/^exit \d+$/m);
+  };
+  const wrong = await answer(line('restore', imaged), 'sda');
+  t.regex(wrong, /not confirmed, expected imaged, found sda\s+Nothing was written\.\s+exit 4/);
   t.true(readFileSync(imaged).equals(before));
-  const right = run('script', ['-q', '-e', '-c', line('remove', imaged, '--image', 'latest'), '/dev/null'], {
-    input: 'imaged\n',
-  });
-  t.is(right.exit, 0, everythingSaid(right));
+  const right = await answer(line('remove', imaged, '--image', 'latest'), 'imaged');
+  t.regex(right, /exit 0/);
   t.notThrows(() => mustBeClean(e2fsckClean(imaged)));
 });
 

@@ -236,7 +236,7 @@ test('a mounted partition is refused with its mount point; its neighbour is not'
   const mount = mountDevice(t, loop.partition(1));
   for (const path of [loop.partition(1), loop.device]) {
     const error = t.throws(() => openTarget(path, { write: true }), { instanceOf: HoldfastError });
-    t.deepEqual([error.kind, error.detail.code, error.detail.found], ['refused', 'mounted', mount.path]);
+    t.deepEqual([error.kind, error.detail.code], ['refused', 'mounted']);
     t.true(error.message.includes(mount.path) && /[Uu]nmount/.test(error.message));
     openTarget(path).close();
   }

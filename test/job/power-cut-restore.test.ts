@@ -132,7 +132,7 @@ const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly 
 const recordRestore = async (context: JobContext, wreck: Wreck): Promise<Recorder> => {
   const recorder = new Recorder(wreck.disk.snapshot());
   const { images } = findAll(recorder);
-  const chosen = selectImage(images, 'latest');
+  const chosen = selectImage({ images, newer: undefined, unusable: [] }, 'latest');
   const kept = images.filter(({ state }) => state === 'committed');
   const request = {
     target: 'wreck',

@@ -48,6 +48,21 @@ export const mustBeClean = (verdict: Verdict): void => {
 };
 
 /**
+ * sfdisk adds up an MBR's sectors as if all before partition 1 were lost: where that one is not the first on the disk it counts
+ * the others twice.
+ */
+const oneStartsBehindOthers = (path: string): boolean => {
+  const said = run('sfdisk', ['--json', path]);
+  if (said.exit !== 0) return false;
+  const { partitiontable } = JSON.parse(said.stdout) as {
+    partitiontable: { partitions?: { node: string; start: number }[] };
+  };
+  const { partitions = [] } = partitiontable;
+  const one = partitions.find(({ node }) => /\D1$/.test(node));
+  return one !== undefined && partitions.some(({ start }) => start < one.start);
+};
+
+/**
  * `sfdisk --verify`, and for a GPT `sgdisk --verify` too, of a disk in a file (512-byte sectors) or a device. Both end with 0 whatever
  * they find, and sfdisk says "no errors" above complaints about sizes, so the words decide.
  */
@@ -55,7 +70,8 @@ export const partitionTableSound = (path: string): Verdict => {
   const results = [run('sfdisk', ['--verify', path])];
   const isGpt = /"label":\s*"gpt"/.test(run('sfdisk', ['--json', path]).stdout);
   if (isGpt) results.push(run('sgdisk', ['--verify', path]));
-  const [mbr, gpt] = results.map((result) => result.stdout + result.stderr);
+  const [said, gpt] = results.map((result) => result.stdout + result.stderr);
+  const mbr = oneStartsBehindOthers(path) ? said?.replace(/^.*Total allocated sectors.*$/m, '') : said;
   const clean =
     /No errors detected/.test(mbr ?? '') &&
     !/greater than|overlap|outside|mismatch|corrupt|invalid|warning/i.test(mbr ?? '') &&

@@ -47,7 +47,7 @@ test('finds an image and restores it', async (t) => {
   t.regex(said, /1\. \/dev\/sda: Kelp Forest SSD 870/);
   t.notRegex(said, /\/dev\/sdb/, 'the rescue medium is not offered');
   t.regex(said, /WILL BE LOST:/);
-  t.regex(said, /\/dev\/sda is restored from the user image 3f2a91c4/);
+  t.regex(said, /Partition 2 of \/dev\/sda .* is restored from the user image 3f2a91c4/);
   t.regex(said, /holdfast restore \/dev\/sda --image 3f2a91c4/);
 });
 

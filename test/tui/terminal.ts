@@ -28,6 +28,8 @@ let count = 0;
 
 export class Terminal {
   readonly #socket: string;
+  /** Gets the program's exit code: tmux itself now and then never learns it. */
+  readonly #code: string;
 
   constructor(cleanup: Cleanup, options: TerminalOptions) {
     const { columns, rows, command, env = {} } = options;
@@ -35,6 +37,7 @@ export class Terminal {
     count += 1;
     // A server of its own, whose socket goes with the folder.
     this.#socket = join(folder, `tmux-${count}`);
+    this.#code = join(folder, 'code');
     const configuration = join(folder, 'tmux.conf');
     writeFileSync(configuration, CONFIGURATION);
     const variables = { TERM: 'xterm-256color', LANG: 'C.UTF-8', LC_ALL: 'C.UTF-8', TZ: 'UTC', ...env };
@@ -45,6 +48,7 @@ export class Terminal {
       '-u',
       'NO_COLOR',
       ...Object.entries(variables).map(([name, value]) => `${name}=${value}`),
+      ...['sh', '-c', `trap : INT QUIT; "$@"; echo $? >${quote(this.#code)}`, 'sh'],
       ...command,
     ];
     cleanup.teardown(() => run('tmux', ['-S', this.#socket, 'kill-server']));
@@ -99,11 +103,8 @@ export class Terminal {
   async ended(): Promise<number> {
     const started = performance.now();
     for (;;) {
-      const [dead, status] = this.#tmux('list-panes', '-F', '#{pane_dead} #{pane_dead_status}')
-        .trim()
-        .split(' ');
-      // The pane is closed first, and the exit code known a little later.
-      if (dead === '1' && status !== undefined) return Number(status);
+      const code = existsSync(this.#code) ? readFileSync(this.#code, 'utf8') : '';
+      if (code.endsWith('\n')) return Number(code);
       if (performance.now() - started > LIMIT) throw new Error(`still runs:\n${this.text()}`);
       await pause(EVERY);
     }
