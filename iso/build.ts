@@ -9,6 +9,7 @@ import { biosImage, makeEfiImage, makeHybridIso } from './bootloader.ts';
 import { fetchPackage, unpackPackage } from './debian.ts';
 import { compressedArchive, initramfsParts } from './initramfs.ts';
 import { unpackKernel } from './kernel.ts';
+import { keymaps } from './keymaps.ts';
 import { writeLicences } from './licences.ts';
 
 /** A medium larger than this is refused: it would no longer fit old sticks and slow networks. */
@@ -66,8 +67,10 @@ export const buildMedium = async (output: string): Promise<Medium> => {
     // What the kernel starts from.
     const modulesFolder = inside('modules');
     mkdirSync(modulesFolder);
+    const layouts = keymaps(inside('keymaps'));
     const parts = initramfsParts({
       kernel,
+      keymaps: layouts.entries,
       busybox: join(root, 'bin/busybox'),
       holdfast: inside('holdfast'),
       folder: modulesFolder,
@@ -86,7 +89,8 @@ export const buildMedium = async (output: string): Promise<Medium> => {
     writeFileSync(inside('tree/boot/grub/bios.img'), biosImage(folder, mark));
     makeEfiImage(inside('efi.img'), packages, { folder, mark, time });
     const ours = licences(npmPackages);
-    writeLicences(inside('tree/licences/holdfast.txt'), ours, Object.values(packages), inside('holdfast'));
+    const downloaded = [...Object.values(packages), ...layouts.packages];
+    writeLicences(inside('tree/licences/holdfast.txt'), ours, downloaded, inside('holdfast'));
     makeHybridIso({ tree: inside('tree'), efi: inside('efi.img'), output: inside('holdfast.iso'), time });
 
     const { size } = statSync(inside('holdfast.iso'));

@@ -10,6 +10,7 @@ export interface InitramfsParts {
   /** Paths of busybox and of the executable made by `build/binary.ts`. */
   readonly busybox: string;
   readonly holdfast: string;
+  readonly keymaps: readonly CpioEntry[];
   /** An empty folder to work in. */
   readonly folder: string;
 }
@@ -99,6 +100,7 @@ export const initramfsParts = (parts: InitramfsParts): Part[] => [
   },
   { name: 'kernel modules', entries: modules(parts) },
   { name: 'busybox', entries: busyboxAndApplets(parts.busybox) },
+  { name: 'keyboard layouts', entries: parts.keymaps },
   { name: 'init, terminals', entries: [...skeleton(), ...terminalDescriptions()] },
 ];
 

@@ -57,6 +57,8 @@ for (const firmware of ['bios', 'uefi', 'secure-boot'] as const)
       const secure = await shell.try("dmesg | grep -i 'secure boot enabled'");
       t.is(secure.exit, firmware === 'secure-boot' ? 0 : 1, secure.said);
       t.is((await shell.try('test -d /sys/firmware/efi')).exit, firmware === 'bios' ? 1 : 0);
+      // A keyboard layout, as the settings of the screen load it.
+      await shell.run('loadkmap </usr/share/keymaps/de.bmap');
       const screen = await screenOf(t, machine);
       t.true(screen.lit > 500, 'the shell is to be seen on the screen');
       if (firmware !== 'bios') {

@@ -24,7 +24,14 @@ const INSTALLED = [
   'zstd',
   'binutils',
 ];
-const DOWNLOADED = ['kernel', 'busybox-static', 'shim-signed', 'grub-efi-amd64-signed'];
+const DOWNLOADED = [
+  'kernel',
+  'busybox-static',
+  'shim-signed',
+  'grub-efi-amd64-signed',
+  'kbd',
+  'console-data',
+];
 
 const keyOfInputs = (): string => {
   const hash = createHash('sha256');

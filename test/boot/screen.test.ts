@@ -42,6 +42,9 @@ test.serial('from a wrecked disk to the result by hand, and then power off', asy
   await machine.expect(/> Restore now </, FOUR);
   machine.send(ENTER);
   await machine.expect(/The partition is back/, FOUR);
+  // The stick that it runs from has a FAT partition, and room for a log.
+  machine.send('l');
+  await machine.expect(/log was saved: \/dev\/sda2:\/holdfast\.log/, FOUR);
   machine.send('P');
   await machine.expect(/[Pp]ower off/, FOUR);
   machine.send(`\t${ENTER}`);

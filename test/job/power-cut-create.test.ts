@@ -5,7 +5,7 @@ import { type DeviceEvent, Recorder } from '../../rescue/device/recorder.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
 import { extDriver } from '../../rescue/fs/ext/ext.ts';
 import { JobContext } from '../../rescue/job/context.ts';
-import { DEPTH, enoughMedia } from './power-cut/depth.ts';
+import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { type Cut, cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import {
@@ -122,7 +122,7 @@ const sweep = async (scene: Scene): Promise<Log> => {
 };
 
 for (const volume of Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]) {
-  test(`power cut at every write of a first and a replacing create: ${volume}`, async (t) => {
+  test(`${CUTS} of a first and a replacing create: ${volume}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());
     const world = await makeWorld(t, context, volume);

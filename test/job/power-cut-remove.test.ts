@@ -8,7 +8,7 @@ import { hasSlotMagic } from '../../rescue/image/slot.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { removeFrom } from '../../rescue/job/remove.ts';
 import { settle, tidy } from '../../rescue/job/settle.ts';
-import { DEPTH, enoughMedia } from './power-cut/depth.ts';
+import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import {
@@ -79,7 +79,7 @@ const afterOwner = async (scene: Scene, cut: MemoryDevice): Promise<string[]> =>
 };
 
 for (const volume of Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]) {
-  test(`power cut at every write of remove: ${volume}`, async (t) => {
+  test(`${CUTS} of remove: ${volume}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());
     const world = await makeWorld(t, context, volume);

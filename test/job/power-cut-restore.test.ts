@@ -22,7 +22,7 @@ import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
-import { DEPTH, enoughMedia } from './power-cut/depth.ts';
+import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import {
@@ -182,7 +182,7 @@ const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, se
 };
 
 for (const what of [...(Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]), 'disk with GPT' as const]) {
-  test(`power cut at every write of restore: ${what}`, async (t) => {
+  test(`${CUTS} of restore: ${what}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());
     const wreck = await makeWreck(t, what);

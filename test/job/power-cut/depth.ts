@@ -11,8 +11,11 @@ export const DEPTH = full
       subsets: 1,
       tornSample: 3,
       unchecked: false,
-      most: Number(process.env['HOLDFAST_SWEEP_MOST'] ?? 8),
+      most: Number(process.env['HOLDFAST_SWEEP_MOST'] ?? 12),
     };
 
 /** A sweep that tried fewer media than this proves nothing. `whole` is what a whole one tries at least. */
 export const enoughMedia = (whole: number): number => Math.min(DEPTH.most, whole);
+
+/** For titles: what is claimed is what is done. */
+export const CUTS = full ? 'power cut at every write' : 'power cuts at a sample of all writes';
