@@ -89,12 +89,16 @@ export class Terminal {
   }
 
   /** Waits until `holds` is true of the screen. Throws with the screen after a generous time. */
-  async until(holds: ((text: string) => boolean) | RegExp, what = String(holds)): Promise<string> {
+  async until(
+    holds: ((text: string) => boolean) | RegExp,
+    what = String(holds),
+    limit = LIMIT,
+  ): Promise<string> {
     const started = performance.now();
     for (;;) {
       const text = this.text();
       if (typeof holds === 'function' ? holds(text) : holds.test(text)) return text;
-      if (performance.now() - started > LIMIT) throw new Error(`waited in vain for ${what}:\n${text}`);
+      if (performance.now() - started > limit) throw new Error(`waited in vain for ${what}:\n${text}`);
       await pause(EVERY);
     }
   }
