@@ -54,7 +54,7 @@ export const verify = async (request: VerifyRequest, options: JobOptions = {}): 
       await verifySlots(context, image, chosen.fromFile, report);
       verifyStreams(image, report);
       await verifyContent(context, image, report);
-      if (!chosen.fromFile) verifyClaim(image, report);
+      if (!chosen.fromFile) verifyClaim(context, image, report);
       return {
         target: request.target,
         image: summarise(chosen.found),
@@ -151,16 +151,18 @@ const verifyStreams = (image: Image, report: Report): void => {
   }
 };
 
-/** The file system must list exactly the container's clusters; a volume that cannot be read is a problem of its own. */
-const verifyClaim = (image: Image, report: Report): void => {
+/**
+ * The file system must list exactly the container's clusters; a volume that cannot be read is a problem of its own. Where there
+ * is none any more, as after a disaster, the image is none the worse for it.
+ */
+const verifyClaim = (context: JobContext, image: Image, report: Report): void => {
   const where = 'the file system in the partition';
   try {
     const probed = probeFileSystem(image.device);
     if (!('driver' in probed)) {
-      report.add(
-        'claim.no-filesystem',
-        `the partition holds ${probed.other}, not a file system that lists the image`,
-        where,
+      context.note(
+        `The partition holds no file system that lists the image (found: ${probed.other}); a restore brings it back.`,
+        'warning',
       );
       return;
     }
