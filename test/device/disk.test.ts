@@ -25,19 +25,10 @@ import { openTarget } from '../../rescue/device/target.ts';
 import { HoldfastError } from '../../rescue/errors.ts';
 import { MIB } from '../../rescue/units.ts';
 import type { Cleanup } from '../support/cleanup.ts';
+import { codeOf } from '../support/code-of.ts';
 import { attachLoop, mountDevice } from '../support/loop.ts';
 import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof HoldfastError) return `${error.kind}:${error.detail.code}`;
-    throw error;
-  }
-  return 'nothing thrown';
-};
 
 /** A master boot record with Linux partitions, in bytes by hand: no code of this project's judges itself here. */
 const masterBootRecord = (partitions: readonly [first: number, count: number][]): Buffer => {

@@ -7,18 +7,9 @@ import { createSparseFile, openFile } from '../../rescue/device/file.ts';
 import { openTarget } from '../../rescue/device/target.ts';
 import { HoldfastError } from '../../rescue/errors.ts';
 import { KIB, MIB } from '../../rescue/units.ts';
+import { codeOf } from '../support/code-of.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof HoldfastError) return `${error.kind}:${error.detail.code}`;
-    throw error;
-  }
-  return 'nothing thrown';
-};
 
 test('reads and writes exactly, at any offset, also past the cache and into shared memory', (t) => {
   const path = join(temporaryFolder(t), 'disk');

@@ -2,18 +2,8 @@ import test from 'ava';
 import fc from 'fast-check';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { ReadableWindow, Window } from '../../rescue/device/window.ts';
-import { HoldfastError } from '../../rescue/errors.ts';
 import { GIB } from '../../rescue/units.ts';
-
-const codeOf = (body: () => unknown): string => {
-  try {
-    body();
-  } catch (error) {
-    if (error instanceof HoldfastError) return `${error.kind}:${error.detail.code}`;
-    throw error;
-  }
-  return 'nothing thrown';
-};
+import { codeOf } from '../support/code-of.ts';
 
 test('behaves like an array of bytes, and snapshots stay as they were', (t) => {
   const size = 200_000;
