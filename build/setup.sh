@@ -12,9 +12,9 @@ set -eu
 NODE='libatomic1'
 # Programs that make and judge disks: mke2fs, e2fsck, debugfs; losetup, mount, partx; sfdisk; getfattr; getfacl.
 START="$NODE e2fsprogs util-linux mount fdisk attr acl"
-# A second judge of GPTs (sgdisk). Who uses a file (fuser). strip, for the tests of the executable. xz, for xz-compressed
+# FAT volumes: made and judged (dosfstools), filled and read (mtools). A second judge of GPTs (sgdisk). Who uses a file (fuser). strip, for the tests of the executable. xz, for xz-compressed
 # images. The bench's peers. tmux, the terminal on which the screens are tried.
-TEST="$START gdisk psmisc binutils xz-utils partclone zstd tmux"
+TEST="$START dosfstools mtools gdisk psmisc binutils xz-utils partclone zstd tmux"
 # strip takes 30 MB of symbols off the executable.
 BUILD="$NODE binutils"
 # What we measure ourselves against.
@@ -23,7 +23,7 @@ BENCH="$START partclone zstd"
 # downloaded by the build, not installed.)
 ISO="$BUILD grub-common grub-pc-bin mtools ncurses-base xorriso zstd"
 # Machines that boot from it and from restored disks, in QEMU with BIOS and UEFI.
-BOOT="$START $ISO gdisk tmux qemu-system-x86 ovmf grub2-common busybox-static cpio"
+BOOT="$START $ISO dosfstools gdisk tmux qemu-system-x86 ovmf grub2-common busybox-static cpio"
 
 cd "$(dirname "$0")/.."
 say() { echo "holdfast setup: $*" >&2; }
