@@ -4,7 +4,7 @@ import { complement, normalise } from '../../rescue/bytes/runs.ts';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import type { Found } from '../../rescue/locate/found.ts';
-import { type Located, type LocateOptions, locate } from '../../rescue/locate/locate.ts';
+import { type Located, type LocateOptions, locate, type Step } from '../../rescue/locate/locate.ts';
 import { readTable } from '../../rescue/partition/table.ts';
 import { type Extent, MIB } from '../../rescue/units.ts';
 import { makeImage } from '../job/requests.ts';
@@ -86,4 +86,5 @@ export const answerOf = ({ images }: Located) =>
     extents: image.extents,
   }));
 
-export const stepNames = ({ steps }: Pick<Located, 'steps'>): string[] => steps.map(({ step }) => step);
+export const stepNames = ({ steps }: { readonly steps: readonly Pick<Step, 'step'>[] }): string[] =>
+  steps.map(({ step }) => step);
