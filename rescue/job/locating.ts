@@ -148,7 +148,7 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
   if (isRule(selector)) return selectByRule(images, selector);
   const byId = images.filter((each) => hasId(each.image, selector));
   const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
-  const [only, ...more] = matching;
+  const [only, ...more] = newestOf(matching);
   if (only === undefined) {
     throw notFound(`no image is called "${selector}"`, {
       code: 'no-such-image',
@@ -164,6 +164,16 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
   }
   return only;
 };
+
+/** Of several generations of one image only the one that counts; the others are stale beside it. */
+const newestOf = (found: readonly Found[]): Found[] =>
+  found.filter(
+    (each) =>
+      each.state !== 'stale' ||
+      !found.some(
+        (other) => other.image.id === each.image.id && other.start === each.start && other.state !== 'stale',
+      ),
+  );
 
 const selectByRule = (images: readonly Found[], selector: 'latest' | 'factory'): Found => {
   const committed = images.filter((each) => each.state === 'committed');

@@ -13,6 +13,7 @@ import {
   type Found,
   judge,
   markForeign,
+  markSuperseded,
   partitionWindow,
   resolveSiblings,
   type Surroundings,
@@ -176,7 +177,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
   return {
-    images: sorted(markForeign(collection.found)),
+    images: sorted(markForeign(markSuperseded(collection.found))),
     steps,
     depth,
     bytesRead,
@@ -246,8 +247,11 @@ function* runScan(
         if (collection.unopened.size < MAX_UNOPENED) collection.unopened.set(key, header);
         continue;
       }
-      collection.add(judge(image, start, 'scan', around));
-      scan.markKnown(shifted(image.extents, start));
+      const found = judge(image, start, 'scan', around);
+      collection.add(found);
+      // Where leftovers lie, other images may lie by now.
+      if (found.state !== 'stale' && found.state !== 'prepared')
+        scan.markKnown(shifted(image.extents, start));
       opened = true;
     }
     if (opened && enough()) return;
