@@ -155,8 +155,12 @@ const imageFacts = (image: ImageSummary): [string, string][] => [
   ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk`],
 ];
 
-export const infoReport = (result: InfoResult): string[] =>
-  facts([
+export const infoReport = (result: InfoResult): string[] => [
+  ...facts([
     ...imageFacts(result.image),
     ...result.facts.map(([name, value]): [string, string] => [printable(name), printable(value)]),
-  ]);
+  ]),
+  ...(result.aidOut === undefined
+    ? []
+    : [`A recovery aid was written to ${printable(result.aidOut)}. Keep it on another disk.`]),
+];

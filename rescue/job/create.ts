@@ -11,6 +11,7 @@ import { claimPatch, commitContainer, describeImage, writeContainer } from './cr
 import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
 import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle, tidy } from './settle.ts';
@@ -132,6 +133,7 @@ const createOn = async (
     }
     const left = plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id));
     refreshSiblings(guard, [...left, image], plan.beside);
+    refreshLocatorRecord(context, guard, [...left, image], plan.beside);
     return {
       image: reopened(guard, image),
       state: 'committed',

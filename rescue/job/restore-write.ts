@@ -9,6 +9,7 @@ import type { TablePlan } from '../partition/plan.ts';
 import { type Extent, roundDown } from '../units.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import type { Losses } from './losses.ts';
 import { ownCommitHomes } from './own-slots.ts';
 import type { RestoreSource } from './restore-source.ts';
@@ -64,10 +65,10 @@ export const writeRestored = async (
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
   noteRestored(context, source, partition, lost.count > 0);
-  refreshSiblings(
-    partition,
-    source.kept.map((each) => each.image),
-  );
+  const images = source.kept.map((each) => each.image);
+  refreshSiblings(partition, images);
+  // The boot area came back as it was when the image was made.
+  refreshLocatorRecord(context, partition, images);
 };
 
 /** The image remembers that it was used; only where it lies in the partition itself. */
