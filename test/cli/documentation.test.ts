@@ -17,7 +17,7 @@ const DESIGNED: Record<string, string> = {
   list: '--partition --depth --aid',
   info: '--partition --image --aid-out',
   verify: '--partition --image --repair',
-  restore: '--partition --image --from --to --drop --salvage --no-verify-after --dry-run --yes',
+  restore: '--partition --image --from --to --drop --companions --salvage --no-verify-after --dry-run --yes',
   remove: '--partition --image --dry-run --yes',
   tui: '',
 };
