@@ -127,7 +127,16 @@ export const CODEC = { zero: 0, store: 1, zstd: 2, xz: 3 } as const;
 export type Codec = keyof typeof CODEC;
 
 /** Address spaces: what the unit numbers of a record count. */
-export const SPACE = { partition: 0, 'boot gap': 1, 'bios boot': 2, esp: 3, outside: 4 } as const;
+export const SPACE = {
+  partition: 0,
+  'boot gap': 1,
+  'bios boot': 2,
+  esp: 3,
+  outside: 4,
+  'second esp': 5,
+  'third esp': 6,
+  'fourth esp': 7,
+} as const;
 export type SpaceName = keyof typeof SPACE;
 
 export const RECORD_HEADER = struct('record header', 96, {

@@ -56,6 +56,10 @@ export const locateOn = async (
 export const locateIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
   climb(context, subject, { depth: 'quick', exhaustive: true, within, deepen: false, reassemble: false });
 
+/** What images lie in a range, every byte of it looked at. */
+export const locateAllIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
+  climb(context, subject, { depth: 'full', exhaustive: true, within });
+
 const climb = async (
   context: JobContext,
   subject: Subject,
