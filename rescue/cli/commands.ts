@@ -145,6 +145,7 @@ const restore = async (context: CommandContext): Promise<Outcome> => {
       ...(values.from === undefined ? {} : { from: values.from }),
       ...(values.to === undefined ? {} : { to: values.to }),
       drop: values.drop ?? [],
+      ...(values.companions === true ? { companions: true } : {}),
       salvage: values.salvage ?? false,
       verifyAfter,
       dryRun: values.dryRun ?? false,

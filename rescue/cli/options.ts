@@ -37,6 +37,7 @@ export interface OptionValues {
   readonly from?: string;
   readonly to?: string;
   readonly drop?: readonly string[];
+  readonly companions?: boolean;
   readonly salvage?: boolean;
   /** False with `--no-verify-after`. */
   readonly verifyAfter?: boolean;
@@ -185,6 +186,10 @@ export const COMMANDS = {
       help: 'the restore may destroy this other image (repeatable)',
       read: readSelection,
       repeatable: true,
+    },
+    {
+      flags: '--companions',
+      help: 'write back what else a machine boots from (boot gap, BIOS boot partition, EFI system partition), although the partition table is kept',
     },
     { flags: '--salvage', help: 'restore what can be read of a damaged image, and say what cannot' },
     { flags: '--no-verify-after', help: 'do not read back what was written' },

@@ -71,6 +71,9 @@ const TABLE: Record<RestoreResult['partitionTable'], string> = {
   none: 'It is a new file, which holds the partition and nothing else.',
 };
 
+const companionLines = ({ companions = [] }: RestoreResult): string[] =>
+  companions.length === 0 ? [] : [`Written beside the partition: ${companions.join(', ')}.`];
+
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>
   imagesKept.length === 0
     ? []
@@ -99,6 +102,7 @@ export const restoreReport = (
   return [
     `${capitalised(options.to === result.target ? placeOf(options.to, image) : printable(options.to))}${labelled(image)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
     TABLE[result.partitionTable],
+    ...companionLines(result),
     ...keptLines(result),
     ...lostLines(result),
     ...(options.verifyAfter

@@ -27,7 +27,7 @@ export const openChosen = async (context: JobContext, request: SelectRequest): P
     }
     if (request.aid !== undefined) context.note(`${request.target} is an image itself: --aid is of no use.`);
     const { image, close } = openContainerFile(request.target);
-    const state = image.state === 'removed' ? 'stale' : image.state;
+    const state = image.state === 'removed' || image.state === 'superseded' ? 'stale' : image.state;
     const found: Found = {
       image,
       start: 0,

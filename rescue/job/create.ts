@@ -9,6 +9,7 @@ import { formatBytes } from '../units.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
 import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
+import { findEfiSystems } from './efi-system.ts';
 import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
 import { refreshLocatorRecord } from './locator-record.ts';
@@ -86,11 +87,11 @@ export const createInPartition = (
 
 const createOn = async (
   context: JobContext,
-  access: PartitionAccess,
+  given: PartitionAccess,
   request: Omit<CreateRequest, 'target' | 'partition'>,
 ): Promise<Created> => {
-  const guard = new Guard(access.device);
-  if (!request.dryRun) await settle(context, guard, access);
+  const guard = new Guard(given.device);
+  if (!request.dryRun) await settle(context, guard, given);
   const opened = openAndCheck(context, guard);
   const listed = listContainers(guard, opened.fileSystem);
   const images = committed(listed);
@@ -111,6 +112,7 @@ const createOn = async (
       `${path} is a ${reason} file: ${bytes} of it are not imaged; a restore leaves any content there.`,
     );
   }
+  const access: PartitionAccess = { ...given, efiSystems: findEfiSystems(context, given) };
   if (access.tableFault !== undefined) {
     context.note(
       `The image gets no copy of the partition table, which is damaged: ${access.tableFault}. ` +
@@ -265,7 +267,7 @@ const replacedImages = (
  * that cannot be opened may still be put together again, or be one of a newer version.
  */
 const isLeftover = ({ image }: ListedContainer): boolean =>
-  image?.state === 'prepared' || image?.state === 'removed';
+  image?.state === 'prepared' || image?.state === 'removed' || image?.state === 'superseded';
 
 /** Plans as far as is possible without writing. */
 const dryRun = (

@@ -56,6 +56,10 @@ export const locateOn = async (
 export const locateIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
   climb(context, subject, { depth: 'quick', exhaustive: true, within, deepen: false, reassemble: false });
 
+/** What images lie in a range, every byte of it looked at. */
+export const locateAllIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
+  climb(context, subject, { depth: 'full', exhaustive: true, within });
+
 const climb = async (
   context: JobContext,
   subject: Subject,
@@ -153,7 +157,7 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
   if (isRule(selector)) return selectByRule(images, selector);
   const byId = images.filter((each) => hasId(each.image, selector));
   const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
-  const [only, ...more] = matching;
+  const [only, ...more] = newestOf(matching);
   if (only === undefined) {
     throw notFound(`no image is called "${selector}"`, {
       code: 'no-such-image',
@@ -169,6 +173,16 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
   }
   return only;
 };
+
+/** Of several generations of one image only the one that counts; the others are stale beside it. */
+const newestOf = (found: readonly Found[]): Found[] =>
+  found.filter(
+    (each) =>
+      each.state !== 'stale' ||
+      !found.some(
+        (other) => other.image.id === each.image.id && other.start === each.start && other.state !== 'stale',
+      ),
+  );
 
 const selectByRule = (images: readonly Found[], selector: 'latest' | 'factory'): Found => {
   const committed = images.filter((each) => each.state === 'committed');

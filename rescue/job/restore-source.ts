@@ -114,7 +114,8 @@ const fitState = (
       wayOut: 'What is left can be restored with --salvage.',
     });
   }
-  return image.state;
+  // A superseded generation is whole where it was copied to.
+  return image.state === 'damaged' ? 'damaged' : 'committed';
 };
 
 /**
@@ -277,5 +278,6 @@ export const openPlace = async (
     const { dryRun, from, drop } = request;
     return openElsewhere(context, request.to, chosen.image, { dryRun, subject, found, from, drop });
   }
-  return openInPlace(request.target, chosen, kept, found.filter(counts));
+  const options = { wholeDisk: request.companions };
+  return openInPlace(request.target, chosen, kept, found.filter(counts), options);
 };

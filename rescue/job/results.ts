@@ -87,6 +87,8 @@ export interface CreateResult extends ImageResult {
 export interface RestoreResult extends ImageResult {
   /** `none`: a new file, which holds the partition and nothing else. */
   readonly partitionTable: 'kept' | 'added' | 'rebuilt' | 'none';
+  /** Parts of the disk beside the partition that were written too, such as `boot gap`; left out where there were none. */
+  readonly companions?: readonly string[];
   readonly imagesKept: readonly string[];
   readonly written: boolean;
   /** What could not be restored (only with `salvage`): the lowest 1024 places, neighbours joined. */
@@ -182,6 +184,8 @@ export interface RestoreRequest extends SelectRequest {
   readonly to?: string;
   /** Ids of images that may be destroyed. */
   readonly drop: readonly string[];
+  /** Write companion ranges even where the partition table is kept. */
+  readonly companions?: boolean;
   readonly salvage: boolean;
   readonly verifyAfter: boolean;
   readonly dryRun: boolean;

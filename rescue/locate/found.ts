@@ -3,7 +3,7 @@ import { ReadableWindow } from '../device/window.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { Sibling } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
-import { openImage } from '../image/reader.ts';
+import { openImage, SUPERSEDED } from '../image/reader.ts';
 import { formatImageId } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset, Extent } from '../units.ts';
@@ -96,6 +96,7 @@ export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Sur
     );
   }
   if (image.state === 'removed') return found('stale', 'it was removed');
+  if (image.state === 'superseded') return found('stale', SUPERSEDED);
   if (foundBy !== 'filesystem') {
     const listed = around.fileSystems.get(start)?.containers;
     const own = joinedInOrder(image.extents);
@@ -108,6 +109,36 @@ export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Sur
     image.reason,
   );
 };
+
+/** Whether what was found was committed once: its own commit record says so, even if parts of it are lost. */
+const wasCommitted = ({ image, state }: Found): boolean =>
+  (state === 'committed' || state === 'damaged' || state === 'moved') &&
+  image.commit?.state === 'committed' &&
+  image.commit.generation === image.identity.generation;
+
+/**
+ * Of several generations of one image at one place, the newest that was committed counts; every other is stale: an older one was
+ * superseded, a later one never completed.
+ */
+export const markSuperseded = (all: readonly Found[]): Found[] =>
+  all.map((each) => {
+    const { generation } = each.image.identity;
+    const others = all.filter(
+      (other) => other !== each && other.start === each.start && other.image.id === each.image.id,
+    );
+    const counting = [each, ...others]
+      .filter(wasCommitted)
+      .reduce<number | undefined>(
+        (newest, { image }) => Math.max(newest ?? 0, image.identity.generation),
+        undefined,
+      );
+    if (others.length === 0 || counting === undefined || counting === generation) return each;
+    const reason =
+      counting > generation
+        ? `${SUPERSEDED}: generation ${counting}`
+        : `a copy of generation ${counting} that was never completed`;
+    return { ...each, state: 'stale', reason };
+  });
 
 /** An image inside the partition of another one, at a start of its own: a virtual machine's disk, a copied file. */
 export const markForeign = (all: readonly Found[]): Found[] =>

@@ -14,6 +14,7 @@ import {
   type Found,
   judge,
   markForeign,
+  markSuperseded,
   partitionWindow,
   resolveSiblings,
   type Surroundings,
@@ -204,7 +205,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
   return {
-    images: sorted(markForeign(collection.found)),
+    images: sorted(markForeign(markSuperseded(collection.found))),
     steps,
     depth,
     bytesRead,

@@ -151,7 +151,7 @@ test('every option reaches its job', async (t) => {
     request: { target: 'disk', image: 'latest', drop: [], salvage: false, verifyAfter: true, dryRun: true },
   });
   const restore =
-    'restore disk --image 3f2a --from a.hfi --to other --drop aa --drop bb --salvage --no-verify-after --yes';
+    'restore disk --image 3f2a --from a.hfi --to other --drop aa --drop bb --companions --salvage --no-verify-after --yes';
   t.deepEqual(await ask(restore.split(' ')), {
     job: 'restore',
     request: {
@@ -160,6 +160,7 @@ test('every option reaches its job', async (t) => {
       from: 'a.hfi',
       to: 'other',
       drop: ['aa', 'bb'],
+      companions: true,
       salvage: true,
       verifyAfter: false,
       dryRun: false,
