@@ -20,7 +20,7 @@ export const openChosen = async (context: JobContext, request: SelectRequest): P
     if (!isContainerFile(subject)) {
       const { partition } = request;
       const located = await locateOn(context, subject, { depth: 'quick', partition, image: request.image });
-      const found = selectImage(located, request.image);
+      const found = selectImage(located, request.image, { displaced: true });
       return { found, fromFile: false, traffic, close: () => subject.close() };
     }
     const { image, close } = openContainerFile(request.target);

@@ -38,7 +38,7 @@ export const isOwnSlot = (
     if (!hasSlotMagic(bytes)) return false;
     const header = parseSlotHeader(bytes, home);
     return (
-      header.home === home &&
+      (header.home === home || image.displaced === true) &&
       (index === undefined || header.index === index) &&
       Buffer.compare(header.imageId, image.identity.imageId) === 0
     );
