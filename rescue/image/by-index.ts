@@ -43,7 +43,7 @@ export const openFileByIndex = (file: ReadableDevice): Image => {
       const header = parseSlotHeader(file.read(at, SLOT_HEADER_SIZE), at);
       if (header.kind !== 'anchor' || header.index * header.slotSize !== at) continue;
       const image = openImage({ device: file, anchorHome: at, asFile: true });
-      if (image.state === 'committed' || image.state === 'removed') return image;
+      if (image.state !== 'damaged' && image.state !== 'prepared') return image;
       fallback ??= image;
     } catch (error) {
       if (!isHoldfastError(error)) throw error;

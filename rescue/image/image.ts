@@ -12,10 +12,10 @@ import type { LogGap } from './scanned-map.ts';
 import type { SlotIdentity } from './slot.ts';
 
 /**
- * `prepared`: written but never committed. `removed`: tombstone found. `damaged`: usable at least in part, the reason
+ * `prepared`: written but never committed. `removed`: tombstone found. `superseded`: a newer generation took its place. `damaged`: usable at least in part, the reason
  * says what is missing. Whether an image is at home is for `locate` to say.
  */
-export type ImageState = 'committed' | 'prepared' | 'removed' | 'damaged';
+export type ImageState = 'committed' | 'prepared' | 'removed' | 'superseded' | 'damaged';
 
 /** One image, however it was found: through its anchors, through its file, or put together from single slots. */
 export interface Image {

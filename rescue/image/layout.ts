@@ -214,7 +214,7 @@ export const STREAM_HEAD = struct('stream head', 80, {
 export const COMMIT_MAGIC = 'HFCOMMIT';
 /** Position of the commit record in a mutable slot: a sector of its own where sectors are 512 bytes. */
 export const COMMIT_POSITION = 512;
-export const COMMIT_STATE = { committed: 1, removed: 2 } as const;
+export const COMMIT_STATE = { committed: 1, removed: 2, superseded: 3 } as const;
 export const MAX_SIBLINGS = 4;
 
 export const SIBLING = struct('sibling', 88, {
@@ -235,10 +235,17 @@ export const COMMIT = struct('commit record', 512, {
   image_id: [32, 'bytes:16', ''],
   root_digest: [48, 'bytes:32', 'must equal that of the anchors'],
   time: [80, 'u64le', 'seconds since 1970'],
-  state: [88, 'u8', '1 committed, 2 removed (tombstone)'],
+  state: [88, 'u8', '1 committed, 2 removed (tombstone), 3 superseded by a newer generation'],
   sibling_count: [89, 'u8', 'siblings listed here, at most 4'],
   sibling_total: [90, 'u16le', 'siblings there are; above sibling_count the closure is not known from here'],
   siblings: [96, 'bytes:352', '4 entries of 88 bytes'],
+  begun_generation: [
+    448,
+    'u64le',
+    'highest generation of which a slot may have been written; 0: only this one',
+  ],
+  old_first_anchor: [456, 'u64le', 'home of the first anchor of the generation that this one supersedes'],
+  old_last_anchor: [464, 'u64le', 'home of its last anchor; both 0: it supersedes none'],
   crc: [508, 'u32le', 'CRC-32 of bytes 0 to 507'],
 });
 
@@ -278,14 +285,14 @@ export const PATCH_WRITE = struct('patch write', 24, {
 export const AUDIT_MAGIC = 'HFAUDIT1';
 /** Position of the audit record in the first mutable slot. */
 export const AUDIT_POSITION = 1024;
-export const AUDIT_ACTION = { created: 1, restored: 2 } as const;
+export const AUDIT_ACTION = { created: 1, restored: 2, relocated: 3 } as const;
 /** Latest entries that are kept; the first one is kept for good. */
 export const AUDIT_ENTRIES = 16;
 
 /** One thing that happened with the image. */
 export const AUDIT_ENTRY = struct('audit entry', 16, {
   time: [0, 'u64le', 'seconds since 1970'],
-  action: [8, 'u8', '1 created, 2 restored in place'],
+  action: [8, 'u8', '1 created, 2 restored in place, 3 relocated'],
   salvaged: [9, 'u8', '1: with parts lost'],
 });
 

@@ -323,6 +323,9 @@ const readIndex = (source: SlotSource, anchor: ParsedAnchor): Uint8Array => {
   return Buffer.concat(parts);
 };
 
+/** Why an older generation is no image of its own any more. */
+export const SUPERSEDED = 'a newer copy of it took its place';
+
 const stateOf = (
   anchor: ParsedAnchor,
   header: SlotHeader,
@@ -335,6 +338,9 @@ const stateOf = (
       : { state: 'damaged', reason: 'both commit records are lost: commit unknown' };
   }
   if (commit.state === 'removed') return { state: 'removed', reason: 'the image was removed' };
+  if (commit.state === 'superseded' && commit.generation === header.generation) {
+    return { state: 'superseded', reason: SUPERSEDED };
+  }
   if (!same(commit.rootDigest, anchor.rootDigest) || commit.generation !== header.generation) {
     return { state: 'damaged', reason: 'the commit record vouches for another generation' };
   }

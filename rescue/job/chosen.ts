@@ -24,7 +24,7 @@ export const openChosen = async (context: JobContext, request: SelectRequest): P
       return { found, fromFile: false, traffic, close: () => subject.close() };
     }
     const { image, close } = openContainerFile(request.target);
-    const state = image.state === 'removed' ? 'stale' : image.state;
+    const state = image.state === 'removed' || image.state === 'superseded' ? 'stale' : image.state;
     const found: Found = {
       image,
       start: 0,

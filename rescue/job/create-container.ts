@@ -5,12 +5,13 @@ import type { FileSystem } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import { appendAudit } from '../image/audit.ts';
 import { nextOf } from '../image/commit.ts';
+import type { WrittenContainer } from '../image/ending.ts';
 import type { Image } from '../image/image.ts';
 import { clearJournal, encodePatch, writeJournal } from '../image/journal.ts';
 import { PREFERRED_EXTENT } from '../image/placement.ts';
 import { openImage } from '../image/reader.ts';
 import { formatImageId } from '../image/slot.ts';
-import { ContainerWriter, type WrittenContainer } from '../image/writer.ts';
+import { ContainerWriter } from '../image/writer.ts';
 import { type Extent, KIB, type Run } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import { captureAll } from './capture.ts';
@@ -107,7 +108,7 @@ export const writeContainer = async (
     );
   }
   guard.flush();
-  await readBackContainer(context, guard, container.homes, imageId);
+  await readBackContainer(context, guard, container.homes, identity);
   return { container, imageId, name, sequence: control.sequence };
 };
 
@@ -120,8 +121,10 @@ export const commitContainer = async (
 ): Promise<Image> => {
   const patch = claimPatch(context, plan, name, container.extents);
   await context.checkpoint();
-  const id = formatImageId(imageId);
-  guard.protect(id, { sealed: container.sealed, mutable: mutableExtents(container) });
+  guard.protect(`${formatImageId(imageId)}/1`, {
+    sealed: container.sealed,
+    mutable: mutableExtents(container),
+  });
   const open = <T>(body: Parameters<typeof guard.withOpened<T>>[1]): T =>
     guard.withOpened(mutableExtents(container), body);
   context.progress('claim', 0, 1);

@@ -307,7 +307,7 @@ const replacedImages = (
  * that cannot be opened may still be put together again, or be one of a newer version.
  */
 const isLeftover = ({ image }: ListedContainer): boolean =>
-  image?.state === 'prepared' || image?.state === 'removed';
+  image?.state === 'prepared' || image?.state === 'removed' || image?.state === 'superseded';
 
 /** Plans as far as is possible without writing. */
 const dryRun = (

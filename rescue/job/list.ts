@@ -36,7 +36,7 @@ const listFile = (request: ListRequest): ListResult => {
   const file = openContainerFile(request.target);
   try {
     const { image } = file;
-    const state = image.state === 'removed' ? 'stale' : image.state;
+    const state = image.state === 'removed' || image.state === 'superseded' ? 'stale' : image.state;
     const found = {
       image,
       start: 0,

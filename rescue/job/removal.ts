@@ -12,6 +12,7 @@ import type { ByteOffset } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { clustersInUse, isListing, isOwnSlot, ownCommitHomes, ownJournal } from './own-slots.ts';
+import { protectionKey } from './siblings.ts';
 import { asRefusal, listContainers, mutableExtents, openVolume, openWith, refuseReadOnly } from './volume.ts';
 
 export interface RemovalRequest {
@@ -78,7 +79,8 @@ export const removeImage = async (
     if (journal !== undefined) guard.withOpened(opened, (device) => clearJournal(device, journal));
     context.progress('release', 1, 1);
   }
-  if (guard.images.includes(image.id)) guard.giveUp(image.id);
+  const key = protectionKey(image);
+  if (guard.images.includes(key)) guard.giveUp(key);
   await wipeHeaders(context, guard, image);
 };
 

@@ -117,7 +117,8 @@ const fitState = (
       wayOut: 'What is left can be restored with --salvage.',
     });
   }
-  return image.state;
+  // A superseded generation is whole where it was copied to.
+  return image.state === 'damaged' ? 'damaged' : 'committed';
 };
 
 /**

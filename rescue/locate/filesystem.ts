@@ -51,7 +51,7 @@ const asListed = (image: Image, extents: readonly Extent[]): Image | undefined =
     const isPart = totalLength(subtract(normalise(extents), normalise(image.extents))) === 0;
     if (!isPart || listed >= own) return undefined;
   }
-  if (listed === own || image.state === 'removed' || image.state === 'prepared') return image;
+  if (listed === own || (image.state !== 'committed' && image.state !== 'damaged')) return image;
   const reason =
     listed < own
       ? `its file was cut short: ${listed} of ${own} bytes are left, the rest may hold other files`

@@ -4,7 +4,7 @@ import { isHoldfastError } from '../errors.ts';
 import type { Sibling } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { DEVICE_KIND, SLOT_HEADER_SIZE } from '../image/layout.ts';
-import { openImage } from '../image/reader.ts';
+import { openImage, SUPERSEDED } from '../image/reader.ts';
 import { formatImageId, parseSlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset, Extent } from '../units.ts';
@@ -121,6 +121,7 @@ export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Sur
       : found('damaged', `${because}; not all of its slots lie where this start would have them`);
   }
   if (image.state === 'removed') return found('stale', 'it was removed');
+  if (image.state === 'superseded') return found('stale', SUPERSEDED);
   if (foundBy !== 'filesystem') {
     const at = around.fileSystems.get(start);
     const own = joinedInOrder(image.extents);
@@ -165,6 +166,36 @@ const slotsAgree = ({ device, homes, identity }: Image): boolean => {
   }
   return true;
 };
+
+/** Whether what was found was committed once: its own commit record says so, even if parts of it are lost. */
+const wasCommitted = ({ image, state }: Found): boolean =>
+  (state === 'committed' || state === 'damaged' || state === 'moved') &&
+  image.commit?.state === 'committed' &&
+  image.commit.generation === image.identity.generation;
+
+/**
+ * Of several generations of one image at one place, the newest that was committed counts; every other is stale: an older one was
+ * superseded, a later one never completed.
+ */
+export const markSuperseded = (all: readonly Found[]): Found[] =>
+  all.map((each) => {
+    const { generation } = each.image.identity;
+    const others = all.filter(
+      (other) => other !== each && other.start === each.start && other.image.id === each.image.id,
+    );
+    const counting = [each, ...others]
+      .filter(wasCommitted)
+      .reduce<number | undefined>(
+        (newest, { image }) => Math.max(newest ?? 0, image.identity.generation),
+        undefined,
+      );
+    if (others.length === 0 || counting === undefined || counting === generation) return each;
+    const reason =
+      counting > generation
+        ? `${SUPERSEDED}: generation ${counting}`
+        : `a copy of generation ${counting} that was never completed`;
+    return { ...each, state: 'stale', reason };
+  });
 
 /**
  * Opens the images that a commit record names. `complete` is false when some could not be opened as described, or when there

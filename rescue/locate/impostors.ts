@@ -65,36 +65,22 @@ const isWhole = ({ state }: Found): boolean => state === 'committed';
 
 const placeOf = ({ image, start }: Found): ByteOffset => start + (image.extents[0]?.start ?? 0);
 
-/** Of two with one id: the one that is left behind by the other, if either is; and why. */
-const leftBehind = (
-  each: Found,
-  other: Found,
-  isListed: (start: ByteOffset) => boolean,
-): string | undefined => {
-  if (each.start === other.start && each.image.identity.generation < other.image.identity.generation)
-    return `generation ${other.image.identity.generation} of it is newer, at byte ${placeOf(other)}`;
-  if (each.start !== other.start && !isListed(each.start) && isListed(other.start))
-    return `the partition table has its partition at byte ${other.start} now: it was left behind`;
-  return undefined;
-};
-
 /**
- * Two whole images with one id. A valid partition table tells which of them was left behind when a partition was moved, and the
- * generation when a container was; otherwise both are named, and neither is chosen without being told which.
+ * Two whole images with one id. A valid partition table tells which of them was left behind when a partition was moved; otherwise
+ * both are named, and neither is chosen without being told which.
  */
 const markTwins = (all: readonly Found[], table: LiveTable | undefined): Found[] => {
-  const isListed = (start: ByteOffset): boolean =>
+  const isListed = ({ start }: Found): boolean =>
     table?.valid === true && table.partitions.some((each) => each.start === start);
   return all.map((each) => {
     if (!isWhole(each)) return each;
-    const others = all.filter(
-      (other) => other !== each && isWhole(other) && other.image.id === each.image.id,
-    );
-    for (const other of others) {
-      const reason = leftBehind(each, other, isListed);
-      if (reason !== undefined) return { ...each, state: 'stale', reason };
+    const twins = all.filter((other) => other !== each && isWhole(other) && other.image.id === each.image.id);
+    const moved = isListed(each) ? undefined : twins.find(isListed);
+    if (moved !== undefined) {
+      const reason = `the partition table has its partition at byte ${moved.start} now: it was left behind`;
+      return { ...each, state: 'stale', reason };
     }
-    const [twin] = others.filter((other) => leftBehind(other, each, isListed) === undefined);
+    const twin = twins.find((other) => !isListed(each) || isListed(other));
     if (twin === undefined) return each;
     return { ...each, reason: `another image with the same id lies at byte ${placeOf(twin)}` };
   });

@@ -12,6 +12,7 @@ import {
   type FileSystemAt,
   type Found,
   judge,
+  markSuperseded,
   partitionWindow,
   resolveSiblings,
   type Surroundings,
@@ -214,7 +215,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
   return {
-    images: sorted(judgeTogether(collection.found, around)),
+    images: sorted(judgeTogether(markSuperseded(collection.found), around)),
     steps,
     depth,
     bytesRead,
@@ -292,8 +293,11 @@ function* runScan(
         continue;
       }
       lookAtStart(around, fileSystems, image, start, collection);
-      collection.add(judge(image, start, 'scan', around));
-      scan.markKnown(shifted(image.extents, start));
+      const found = judge(image, start, 'scan', around);
+      collection.add(found);
+      // Where leftovers lie, other images may lie by now.
+      if (found.state !== 'stale' && found.state !== 'prepared')
+        scan.markKnown(shifted(image.extents, start));
       opened = true;
     }
     if (opened && enough()) return;
