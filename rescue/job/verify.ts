@@ -8,6 +8,7 @@ import { parseSlotHeader, payloadIntact } from '../image/slot.ts';
 import { openChosen } from './chosen.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { forEachSlot } from './read-back.ts';
+import { placeOfSlot } from './removal.ts';
 import type { VerifyRequest, VerifyResult } from './results.ts';
 import { bitmapDamage } from './salvage.ts';
 import { statsOf, summarise } from './summary.ts';
@@ -54,7 +55,7 @@ export const verify = async (request: VerifyRequest, options: JobOptions = {}): 
       await verifySlots(context, image, chosen.fromFile, report);
       verifyStreams(image, report);
       await verifyContent(context, image, report);
-      if (!chosen.fromFile) verifyClaim(context, image, report);
+      if (!chosen.fromFile && image.displaced !== true) verifyClaim(context, image, report);
       return {
         target: request.target,
         image: summarise(chosen.found),
@@ -71,17 +72,19 @@ export const verify = async (request: VerifyRequest, options: JobOptions = {}): 
 
 const verifySlots = (context: JobContext, image: Image, fromFile: boolean, report: Report): Promise<void> => {
   const where = (index: number, home: number): string => `slot ${index} at byte ${home}`;
+  const placeOf = (index: number, home: number): number =>
+    image.displaced === true ? placeOfSlot(image, index) : home;
   const check = (index: number, home: number, slot: Uint8Array): void => {
     try {
       const header = parseSlotHeader(slot, home);
       const { imageId, generation } = image.identity;
       if (
         Buffer.compare(header.imageId, imageId) !== 0 ||
-        header.generation !== generation ||
+        (header.generation !== generation && image.displaced !== true) ||
         header.index !== index
       ) {
         report.add('slot.foreign', 'another slot stands here', where(index, home));
-      } else if (!fromFile && header.home !== home) {
+      } else if (!fromFile && header.home !== placeOf(index, home)) {
         report.add('slot.moved', `its home is byte ${header.home}`, where(index, home));
       } else if (!payloadIntact(slot, header)) {
         report.add('slot.payload', 'the payload does not match its CRC-32', where(index, home));

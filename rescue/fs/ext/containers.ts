@@ -31,14 +31,19 @@ export const containerFolder = (volume: ExtVolume): Inode | undefined => {
 };
 
 /** The files of one name that are a container's, in order. */
-const partsOf = (volume: ExtVolume, parts: readonly Part[], isContainer: ContainerTest): RealPart[] => {
+const partsOf = (
+  volume: ExtVolume,
+  name: string,
+  parts: readonly Part[],
+  isContainer: ContainerTest,
+): RealPart[] => {
   const real: RealPart[] = [];
   for (const part of [...parts].sort((a, b) => a.order - b.order)) {
     const runs = [...clusterRuns(volume, part.inode)];
     const extents = [...toExtents(runs, volume.clusterSize)];
     const last = real.at(-1);
     const before = last?.order === part.order - 1 ? last.extents : undefined;
-    if (isContainer(extents, before)) real.push({ ...part, runs, extents });
+    if (isContainer(extents, before, name)) real.push({ ...part, runs, extents });
   }
   return real;
 };
@@ -70,7 +75,7 @@ export const listContainers = (
   return [...found.entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, all]) => {
-      const parts = partsOf(volume, all, isContainer);
+      const parts = partsOf(volume, name, all, isContainer);
       if (parts.length === 0) return [];
       return [
         {
