@@ -54,6 +54,8 @@ export const ENTRY_MASK = 0x0fff_ffff;
 export const FIRST_END = 0x0fff_fff8;
 /** Entries 0 and 1 belong to the table itself. */
 export const FIRST_ENTRY = 2;
+/** Runs of one chain step: they are held in memory. A file of 4 GiB whose every 4 KiB lie apart has fewer. */
+export const MAX_CHAIN_RUNS = 1024 * 1024;
 /** Longest piece of a device that is read or written at once. */
 const PIECE = 1024 * 1024;
 

@@ -290,8 +290,7 @@ export const PATCH_RUN = struct('patch run', 8, {
 });
 /** Bit 31 of a patch run's length. */
 export const CHAIN_ENDS = 0x8000_0000;
-/** Runs of one step: they are held in memory. */
-export const MAX_CHAIN_RUNS = 1024 * 1024;
+export { MAX_CHAIN_RUNS } from '../fs/patch-operation.ts';
 
 export const AUDIT_MAGIC = 'HFAUDIT1';
 /** Position of the audit record in the first mutable slot. */
