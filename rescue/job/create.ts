@@ -280,8 +280,8 @@ const dryRun = (
   const { control, identity } = describeImage(context, access, plan, request, newImageId());
   const extents = plan.placement.extents;
   const patch = claimPatch(context, plan, containerName(request.kind, control.id), extents);
-  const writes = patch.phases.flat().length;
-  context.note(`The file system would be changed by ${writes} writes in ${patch.phases.length} phases.`);
+  const steps = patch.phases.flat().length;
+  context.note(`The file system would be changed by ${steps} steps in ${patch.phases.length} phases.`);
   const image: ImageFacts = {
     id: control.id,
     identity,

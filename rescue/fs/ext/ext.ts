@@ -6,11 +6,11 @@ import { hasSuperblock } from './superblock.ts';
 import { patch } from './transaction.ts';
 
 /** ext2, ext3 and ext4. What each file here answers stands in the README beside this one. */
-export const extDriver: FileSystemDriver = {
+export const extDriver = {
   name: 'ext',
   probe: hasSuperblock,
   open: openExt,
   claim,
   release,
   patch,
-};
+} satisfies FileSystemDriver;
