@@ -62,7 +62,7 @@ const noteChoice = (
 ): void => {
   if (entry === undefined || partition !== undefined) return;
   context.note(
-    `Partition ${entry.number} of ${target} is imaged: no other one has a file system that Holdfast can handle.`,
+    `Partition ${entry.number} of ${target} is imaged: no other one but an EFI system partition has a file system that Holdfast can handle.`,
   );
 };
 
@@ -161,7 +161,7 @@ const requireClaim = (context: JobContext, plan: CreatePlan, kind: CreateRequest
   } catch (error) {
     // The image takes less than the room that is planned at most, and leaves some to the claim.
     if (isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space') return;
-    throw asRefusal(error);
+    throw asRefusal(error, plan.driver);
   }
 };
 
@@ -235,10 +235,10 @@ const openAndCheck = (context: JobContext, guard: Guard): ViewedVolume => {
   try {
     refuseUnfit(opened.fileSystem);
     context.progress('check', 0, 1);
-    refuseInconsistent(opened.fileSystem);
+    refuseInconsistent(opened);
     context.progress('check', 1, 1);
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, opened.driver);
   }
   return opened;
 };
