@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { corrupt, refused } from '../errors.ts';
 import type { Patch, PatchWrite } from '../fs/patch.ts';
-import type { ByteLength } from '../units.ts';
+import { type ByteLength, KIB } from '../units.ts';
 import { writeInSector } from './commit.ts';
 import type { SlotHomes } from './extents.ts';
 import {
@@ -80,6 +80,12 @@ export const decodePatch = (bytes: Uint8Array, within: ByteLength): Patch => {
   if (at !== bytes.length) throw fail('excess', 'bytes behind the last write', bytes.length - at);
   return { sectorSize: head.sector_size, phases };
 };
+
+/** A journal holds a patch twice as long as the one that is planned, and some more: the volume changes with time. */
+const JOURNAL_SLACK = 64 * KIB;
+
+/** Bytes of patches that the journal of a container must hold whose claim this is. */
+export const journalLength = (claim: Patch): ByteLength => 2 * encodePatch(claim).length + JOURNAL_SLACK;
 
 /** Journal slots that a patch of this many encoded bytes needs. */
 export const journalSlotsFor = (patchLength: ByteLength, slotSize: ByteLength): number =>

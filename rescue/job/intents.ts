@@ -7,6 +7,7 @@ import { formatBytes, formatSeconds } from '../units.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
+import type { Move } from './make-way.ts';
 import { untouchedBytes } from './restore-plan.ts';
 import type { RestoreSource } from './restore-source.ts';
 import type { Intent } from './results.ts';
@@ -55,6 +56,7 @@ export const restoreIntent = (
   place: RestorePlace,
   table: TablePlan | undefined,
   lost: Losses,
+  moves: readonly Move[] = [],
 ): Intent => {
   const { chosen, kept, found } = source;
   const { image } = chosen;
@@ -82,7 +84,11 @@ export const restoreIntent = (
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
     ],
     keeps: [
-      ...kept.map((each) => `${name(each)} stays where it is.`),
+      ...kept.map((each) =>
+        moves.some(({ from }) => from === each.image)
+          ? `${name(each)} lies where this image has data: its ${formatBytes(each.image.storedBytes)} are moved out of the way first.`
+          : `${name(each)} stays where it is.`,
+      ),
       ...(place.isNew
         ? []
         : [

@@ -8,10 +8,9 @@ import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { Recorder } from '../../rescue/device/recorder.ts';
 import { Window } from '../../rescue/device/window.ts';
 import { JobContext } from '../../rescue/job/context.ts';
-import type { RestorePlace } from '../../rescue/job/destination.ts';
+import { protectAt, type RestorePlace } from '../../rescue/job/destination.ts';
 import { selectImage } from '../../rescue/job/locating.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
-import { mutableExtents } from '../../rescue/job/volume.ts';
 import type { Found } from '../../rescue/locate/found.ts';
 import { type Located, locate } from '../../rescue/locate/locate.ts';
 import { readTable } from '../../rescue/partition/table.ts';
@@ -111,8 +110,10 @@ const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly 
     disk.protect(image.id, { sealed: shifted(image.sealed, start), mutable: [] });
   }
   const window = new Guard(new Window(disk, partition));
-  for (const { image } of kept)
-    window.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
+  protectAt(
+    window,
+    kept.map(({ image }) => ({ image, start: 0 })),
+  );
   return {
     path: 'wreck',
     inPlace: true,
