@@ -7,28 +7,18 @@ import {
   encodeAnchor,
   encodeStreamTable,
   type ParsedAnchor,
-  parseAnchor,
   rootDigestOf,
   type StreamHead,
 } from './anchor.ts';
-import { writeInSector } from './commit.ts';
 import { encodeExtents, SlotHomes } from './extents.ts';
 import type { Image } from './image.ts';
 import { journalSlotsFor } from './journal.ts';
-import {
-  ANCHOR_INTERVAL,
-  MAX_FRAME_SIZE,
-  NO_RECORD,
-  RECORD_ALIGNMENT,
-  SLOT_HEADER,
-  SLOT_HEADER_SIZE,
-} from './layout.ts';
-import { anchorHomeOf } from './log-writer.ts';
-import { readSlot } from './reader.ts';
+import { MAX_FRAME_SIZE, NO_RECORD, RECORD_ALIGNMENT, SLOT_HEADER, SLOT_HEADER_SIZE } from './layout.ts';
+import { anchorIndices, placeIn, type StandingAnchor, standingAnchor, writeHeader } from './mend-slots.ts';
 import { encodeRecordHead, recordLength, sha256 } from './record.ts';
 import { controlBytes, extentsHead } from './relocation.ts';
 import { journalSlotIndices, mutableBIndex } from './sealed.ts';
-import { parseSlotHeader, payloadCapacity, type SlotHeader, type SlotPlace, sealSlot } from './slot.ts';
+import { parseSlotHeader, payloadCapacity, type SlotPlace, sealSlot } from './slot.ts';
 import { dataSlotIndex, dataSlotsBefore, isAnchorIndex } from './slot-order.ts';
 
 /**
@@ -67,35 +57,6 @@ interface Tail {
   readonly logLength: number;
   readonly journal: readonly number[];
 }
-
-const anchorIndices = (slotCount: number): number[] => {
-  const indices: number[] = [];
-  for (let index = 0; index < slotCount - 1; index += ANCHOR_INTERVAL) indices.push(index);
-  return [...indices, slotCount - 1];
-};
-
-interface StandingAnchor {
-  readonly index: number;
-  readonly header: SlotHeader;
-  readonly anchor: ParsedAnchor;
-  readonly bytes: Uint8Array;
-}
-
-/** The anchors through which the image opens as it stands, by index. */
-const standingAnchors = (image: Image): StandingAnchor[] =>
-  anchorIndices(image.homes.slotCount).flatMap((index) => {
-    try {
-      const home = image.homes.homeOf(index);
-      const { header, payload } = readSlot(image.device, home, image.identity);
-      if (header.kind !== 'anchor' || header.index !== index) return [];
-      const anchor = parseAnchor(payload, home, header.partitionSize, header.slotSize);
-      if (Buffer.compare(anchor.rootDigest, image.rootDigest) !== 0) return [];
-      return [{ index, header, anchor, bytes: image.device.read(home, SLOT_HEADER_SIZE) }];
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error;
-      return [];
-    }
-  });
 
 const planTail = (image: Image, anchor: ParsedAnchor, homes: SlotHomes, patchLength: ByteLength): Tail => {
   const { slotSize } = homes;
@@ -192,8 +153,10 @@ export const planMend = ({ image, extents, generation, patchLength }: MendReques
     });
   }
   const homes = new SlotHomes(extents, slotSize);
-  const standing = standingAnchors(image);
-  const kept = standing.at(-1);
+  const anchors = anchorIndices(slotCount);
+  // The last one: the first is where a search looks.
+  let kept: StandingAnchor | undefined;
+  for (const index of anchors) kept = standingAnchor(image, index) ?? kept;
   if (kept === undefined || homes.slotCount !== slotCount) {
     throw corrupt(`no anchor of image ${short} stands for what it is`, {
       code: 'image.anchor',
@@ -208,7 +171,7 @@ export const planMend = ({ image, extents, generation, patchLength }: MendReques
   );
   const extentsDigest = sha256(encodeExtents(extents));
   const rootDigest = rootDigestOf(encodeStreamTable(streams), extentsDigest, control);
-  const template = Uint8Array.from(kept.bytes);
+  const template = Uint8Array.from(kept.header);
   SLOT_HEADER.set(template, 'generation', generation);
   return {
     image,
@@ -216,7 +179,7 @@ export const planMend = ({ image, extents, generation, patchLength }: MendReques
     homes,
     rootDigest,
     keptAnchor: kept.index,
-    anchors: anchorIndices(slotCount),
+    anchors,
     oldAnchorHome: anchor.lastAnchorHome,
     control,
     template,
@@ -239,16 +202,6 @@ export const planMend = ({ image, extents, generation, patchLength }: MendReques
   };
 };
 
-const placeIn = (
-  { homes }: MendPlan,
-  index: number,
-  rest: Pick<SlotPlace, 'kind' | 'logOffset' | 'firstRecord'>,
-): SlotPlace => {
-  const home = homes.homeOf(index);
-  const nextHome = index + 1 < homes.slotCount ? homes.homeOf(index + 1) : home;
-  return { ...rest, index, home, nextHome, anchorHome: anchorHomeOf(homes, index) };
-};
-
 /** Sets place and generation in a header that is the container's own; undefined for a slot that is lost. */
 const rehomed = (plan: MendPlan, index: number, bytes: Uint8Array): Uint8Array | undefined => {
   try {
@@ -256,7 +209,7 @@ const rehomed = (plan: MendPlan, index: number, bytes: Uint8Array): Uint8Array |
     const isOwn = found.index === index && Buffer.compare(found.imageId, plan.image.identity.imageId) === 0;
     if (!isOwn) return undefined;
     const header = Uint8Array.from(bytes);
-    const { home, nextHome, anchorHome } = placeIn(plan, index, found);
+    const { home, nextHome, anchorHome } = placeIn(plan.homes, index, found);
     SLOT_HEADER.set(header, 'generation', plan.generation);
     SLOT_HEADER.set(header, 'home', home);
     SLOT_HEADER.set(header, 'next_home', nextHome);
@@ -276,7 +229,7 @@ const freshHeader = (
   place: Pick<SlotPlace, 'kind' | 'logOffset'>,
 ): Uint8Array => {
   const header = new Uint8Array(SLOT_HEADER_SIZE);
-  sealSlot(header, plan.template, placeIn(plan, index, place), 0);
+  sealSlot(header, plan.template, placeIn(plan.homes, index, place), 0);
   return header;
 };
 
@@ -290,9 +243,9 @@ export const mendHeaders = (device: Device, plan: MendPlan, first: number, count
     const home = homes.homeOf(index);
     if (index > 1 && index < tailIndex) {
       const header = rehomed(plan, index, device.read(home, SLOT_HEADER_SIZE));
-      if (header !== undefined) writeInSector(device, home, header);
+      if (header !== undefined) writeHeader(device, homes, index, header);
     } else if (index === 1 || index === mutableBIndex(homes.slotCount)) {
-      writeInSector(device, home, freshHeader(plan, index, { kind: 'mutable', logOffset: 0 }));
+      writeHeader(device, homes, index, freshHeader(plan, index, { kind: 'mutable', logOffset: 0 }));
     }
   }
 };
@@ -312,14 +265,14 @@ export const mendTail = (device: Device, plan: MendPlan): void => {
     sealSlot(
       slot,
       template,
-      placeIn(plan, index, { kind: 'data', logOffset: from, firstRecord }),
+      placeIn(plan.homes, index, { kind: 'data', logOffset: from, firstRecord }),
       payload.length,
     );
     device.write(homes.homeOf(index), slot);
   }
   tail.journal.forEach((index, ordinal) => {
     const header = freshHeader(plan, index, { kind: 'journal', logOffset: ordinal * capacity });
-    writeInSector(device, homes.homeOf(index), header);
+    writeHeader(device, homes, index, header);
   });
 };
 
@@ -347,7 +300,7 @@ export const mendAnchors = (device: Device, plan: MendPlan, indices: readonly nu
     const payload = encodeAnchor(body, control, homes, index, capacity);
     const slot = new Uint8Array(homes.slotSize);
     slot.set(payload, SLOT_HEADER_SIZE);
-    sealSlot(slot, template, placeIn(plan, index, { kind: 'anchor', logOffset: 0 }), payload.length);
+    sealSlot(slot, template, placeIn(plan.homes, index, { kind: 'anchor', logOffset: 0 }), payload.length);
     device.write(homes.homeOf(index), slot);
   }
 };

@@ -104,7 +104,6 @@ export const mendContainer = async (
   const old: OldGeneration = {
     image,
     homes,
-    mutable: mutableExtents(image),
     anchors: [image.extents[0]!.start, image.extents[0]!.start],
   };
   await mendAsCopy(context, guard, { old, container, others, driver, listed, patchLength });
@@ -139,7 +138,7 @@ const mendInPlace = async (
   const own: Extent[] = [...image.extents];
   const commitHomes = commitHomesOf(image);
   const stale = staleCopy(guard, image, draft);
-  const old: OldGeneration = { image, homes: commitHomes, mutable: own, anchors: [0, 0] };
+  const old: OldGeneration = { image, homes: commitHomes, anchors: [0, 0] };
   const generation = beginGeneration(guard, old);
   const plan = planMend({ image, extents: homes.extents, generation, patchLength: 0 });
   const total = image.storedBytes;
