@@ -71,6 +71,9 @@ const TABLE: Record<RestoreResult['partitionTable'], string> = {
   none: 'It is a new file, which holds the partition and nothing else.',
 };
 
+const companionLines = ({ companions = [] }: RestoreResult): string[] =>
+  companions.length === 0 ? [] : [`Written beside the partition: ${companions.join(', ')}.`];
+
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>
   imagesKept.length === 0
     ? []
@@ -99,6 +102,7 @@ export const restoreReport = (
   return [
     `${capitalised(options.to === result.target ? placeOf(options.to, image) : printable(options.to))}${labelled(image)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
     TABLE[result.partitionTable],
+    ...companionLines(result),
     ...keptLines(result),
     ...lostLines(result),
     ...(options.verifyAfter
@@ -166,8 +170,12 @@ const imageFacts = (image: ImageSummary): [string, string][] => [
   ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk`],
 ];
 
-export const infoReport = (result: InfoResult): string[] =>
-  facts([
+export const infoReport = (result: InfoResult): string[] => [
+  ...facts([
     ...imageFacts(result.image),
     ...result.facts.map(([name, value]): [string, string] => [printable(name), printable(value)]),
-  ]);
+  ]),
+  ...(result.aidOut === undefined
+    ? []
+    : [`A recovery aid was written to ${printable(result.aidOut)}. Keep it on another disk.`]),
+];

@@ -117,6 +117,12 @@ export interface FileSystem {
   refusals(): readonly Problem[];
   /** Is it consistent enough to image? At most `limit` problems (default 100). Reads all metadata. */
   check(limit?: number): readonly Problem[];
+  /**
+   * Whole logical sectors before the first cluster with content of its own, or in reserved space, that neither the file system nor
+   * the usual boot code has a use for, in order of preference and within the first `BOOT_AREA` bytes. What stands there now is
+   * for the caller to look at: boot code that nobody knows of may lie anywhere. Empty where there is no such place.
+   */
+  unusedBootSectors(): readonly Extent[];
   /** Facts for the control stream, for people and for later readers: block size, features, ... */
   parameters(): Readonly<Record<string, string | number>>;
 }

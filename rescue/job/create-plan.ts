@@ -120,8 +120,9 @@ const capturesOf = (
       };
     }
     if (space.of === 'disk') {
+      const efi = access.efiSystems?.find(({ id }) => id === space.id);
       const whole = [{ start: 0, length: space.length / space.unit }];
-      return { space, device: access.disk!.device, runs: () => whole };
+      return { space, device: access.disk!.device, runs: () => efi?.runs() ?? whole };
     }
     const outside = geometry.outside.map(({ start, length }) => ({
       start: (start - space.start) / space.unit,

@@ -9,9 +9,11 @@ import { formatBytes } from '../units.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { claimPatch, commitContainer, describeImage, writeContainer } from './create-container.ts';
 import { type CreatePlan, committed, makePlan, type ViewedVolume } from './create-plan.ts';
+import { findEfiSystems } from './efi-system.ts';
 import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
 import { refuseChanged, requireReleases, strays } from './listed-files.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle, tidy } from './settle.ts';
@@ -86,11 +88,11 @@ export const createInPartition = (
 
 const createOn = async (
   context: JobContext,
-  access: PartitionAccess,
+  given: PartitionAccess,
   request: Omit<CreateRequest, 'target' | 'partition'>,
 ): Promise<Created> => {
-  const guard = new Guard(access.device);
-  if (!request.dryRun) await settle(context, guard, access);
+  const guard = new Guard(given.device);
+  if (!request.dryRun) await settle(context, guard, given);
   const opened = openAndCheck(context, guard);
   const listed = listContainers(guard, opened.fileSystem);
   refuseChanged(listed);
@@ -116,6 +118,7 @@ const createOn = async (
       `${path} is a ${reason} file: ${bytes} of it are not imaged; a restore leaves any content there.`,
     );
   }
+  const access: PartitionAccess = { ...given, efiSystems: findEfiSystems(context, given) };
   if (access.tableFault !== undefined) {
     context.note(
       `The image gets no copy of the partition table, which is damaged: ${access.tableFault}. ` +
@@ -140,6 +143,7 @@ const createOn = async (
     }
     const left = plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id));
     refreshSiblings(guard, [...left, image], plan.beside);
+    refreshLocatorRecord(context, guard, [...left, image], plan.beside);
     return {
       image: reopened(guard, image),
       state: 'committed',

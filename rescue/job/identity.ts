@@ -4,7 +4,7 @@ import type { FileSystem } from '../fs/filesystem.ts';
 import type { Control, ImageKind } from '../image/control.ts';
 import { DEVICE_KIND, FILE_SYSTEM_CODE, MAX_UNIT_SIZE, PARTITION_SCHEME, SPACE } from '../image/layout.ts';
 import { fileSystemUuidBytes, formatImageId, type SlotIdentity } from '../image/slot.ts';
-import { companionSpaces, writableRanges } from '../partition/companion.ts';
+import { companionSpaces, isEfiSystemSpace, writableRanges } from '../partition/companion.ts';
 import { guidBytes } from '../partition/guid.ts';
 import { saveTable } from '../partition/saved.ts';
 import { VERSION } from '../version.ts';
@@ -96,6 +96,8 @@ export const addressSpaces = (access: PartitionAccess, fileSystem: FileSystem): 
     const unit = access.device.sectorSize;
     for (const { id, start, length } of companionSpaces(access.disk.table)) {
       // A companion that lies in this very partition needs no copy of its own.
+      const efi = isEfiSystemSpace(id);
+      if (efi && access.efiSystems?.some((each) => each.id === id) !== true) continue;
       const own = start < access.diskOffset + access.device.size && start + length > access.diskOffset;
       if (!own && writableRanges({ id, start, length }, access.disk.table).length > 0) {
         spaces.push({ id, of: 'disk', start, length: length - (length % unit), unit });
@@ -107,7 +109,8 @@ export const addressSpaces = (access: PartitionAccess, fileSystem: FileSystem): 
     const length = access.device.size - (access.device.size % unit);
     spaces.push({ id: SPACE.outside, of: 'partition', start: 0, length, unit });
   }
-  return spaces;
+  // Data lies in the log, and entries in the map, ascending by space.
+  return spaces.sort((a, b) => a.id - b.id);
 };
 
 export interface ControlRequest {

@@ -12,9 +12,12 @@ export const list = async (request: ListRequest, options: JobOptions = {}): Prom
   const context = new JobContext(options);
   const subject = openSubject(request.target, false);
   try {
-    if (isContainerFile(subject)) return listFile(request);
-    const { depth, partition } = request;
-    const located = await locateOn(context, subject, { depth, partition });
+    const { depth, partition, aid } = request;
+    if (isContainerFile(subject)) {
+      if (aid !== undefined) context.note(`${request.target} is an image itself: --aid is of no use.`);
+      return listFile(request);
+    }
+    const located = await locateOn(context, subject, { depth, partition, aid });
     if (located.images.length === 0 && located.newer !== undefined) throw located.newer;
     return {
       target: request.target,
@@ -46,7 +49,7 @@ const listFile = (request: ListRequest): ListResult => {
       foundBy: 'filesystem',
     } as const;
     const size = image.device.size;
-    const step = { step: 'filesystem', found: 1, bytesRead: 0 } as const;
+    const step = { step: 'filesystem', found: 1, bytesRead: 0, bytesCovered: 0 } as const;
     return {
       target: request.target,
       depth: request.depth,

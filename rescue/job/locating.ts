@@ -11,6 +11,7 @@ import type { Found } from '../locate/found.ts';
 import { type Located, type LocateOptions, locate } from '../locate/locate.ts';
 import { describePartition } from '../partition/model.ts';
 import type { Extent } from '../units.ts';
+import { readAid } from './aid.ts';
 import type { JobContext } from './context.ts';
 import type { Subject } from './subject.ts';
 
@@ -34,22 +35,30 @@ export const locateOn = async (
     readonly partition: number | undefined;
     /** SEL: an image that is meant by id or name is looked for until it is met. */
     readonly image?: string;
+    /** Path of a recovery aid. */
+    readonly aid?: string | undefined;
   },
 ): Promise<Located> => {
   const within = rangeOf(subject, options.partition);
   const { image } = options;
+  const aid = options.aid === undefined ? undefined : readAid(context, options.aid, subject.target.identity);
   return climb(context, subject, {
     depth: options.depth,
     // Of several partitions, the one that is meant cannot be told by whichever image is met first.
     exhaustive: within === undefined,
     wanted: image === undefined || isRule(image) ? undefined : (found) => isNamed(found, image),
     ...(within === undefined ? {} : { within }),
+    ...(aid === undefined ? {} : { aid }),
   });
 };
 
 /** What images lie in a range that is to be overwritten: the file system is asked and the range sampled, no more. */
 export const locateIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
   climb(context, subject, { depth: 'quick', exhaustive: true, within, deepen: false, reassemble: false });
+
+/** What images lie in a range, every byte of it looked at. */
+export const locateAllIn = (context: JobContext, subject: Subject, within: Extent): Promise<Located> =>
+  climb(context, subject, { depth: 'full', exhaustive: true, within });
 
 const climb = async (
   context: JobContext,

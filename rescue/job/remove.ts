@@ -8,6 +8,7 @@ import { committed } from './create-plan.ts';
 import { containerName } from './identity.ts';
 import { removeIntent } from './intents.ts';
 import { isNamed, locateOn, refuseContainerFile, selectImage } from './locating.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import { removeImage } from './removal.ts';
 import type { RemoveRequest, RemoveResult } from './results.ts';
 import { settle, tidy } from './settle.ts';
@@ -61,8 +62,8 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
   const subject = openSubject(request.target, false);
   try {
     refuseContainerFile(subject);
-    const { partition } = request;
-    const located = await locateOn(context, subject, { depth: 'quick', partition });
+    const { partition, aid } = request;
+    const located = await locateOn(context, subject, { depth: 'quick', partition, aid });
     const begun = [...located.images, ...listedSiblings(subject.device, located.images)].find(
       (each) =>
         each.image.state === 'removed' &&
@@ -86,11 +87,11 @@ const selectNamed = async (
   context: JobContext,
   subject: Subject,
   located: Located,
-  { image, partition }: RemoveRequest,
+  { image, partition, aid }: RemoveRequest,
 ): Promise<Found> => {
   if (located.depth === 'full' || located.images.some((each) => isNamed(each, image)))
     return selectImage(located, image);
-  const further = await locateOn(context, subject, { depth: 'quick', partition, image });
+  const further = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
   return selectImage(further, image);
 };
 
@@ -131,9 +132,7 @@ const removeOn = async (
   // Of a container whose file was changed, other clusters are listed than its own.
   const name = containerName(image.control.kind, image.id);
   await removeImage(context, guard, { driver, image, name });
-  refreshSiblings(
-    guard,
-    images.filter((each) => each.id !== image.id),
-    beside,
-  );
+  const left = images.filter((each) => each.id !== image.id);
+  refreshSiblings(guard, left, beside);
+  refreshLocatorRecord(context, guard, left, beside);
 };

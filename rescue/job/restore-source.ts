@@ -37,7 +37,7 @@ export const findSource = async (
       wayOut: `Name the partition or disk, and give the image with --from ${request.target}.`,
     });
   }
-  const { partition } = request;
+  const { partition, aid } = request;
   const image = request.from === undefined ? request.image : 'latest';
   if (request.from !== undefined) {
     const file = openContainerFile(request.from);
@@ -52,12 +52,12 @@ export const findSource = async (
       reason: file.image.reason,
       foundBy: 'filesystem',
     };
-    const located = await locateOn(context, subject, { depth: 'quick', partition, image });
+    const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
     const all = await everythingAt(context, subject, located, start, request);
     const kept = request.to === undefined ? survivors(context, all, start, undefined, request) : [];
     return { chosen, kept, found: all, subject, ...(reading === undefined ? {} : { reading }) };
   }
-  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
+  const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
   const chosen = selectImage(located, image);
   if (chosen.state === 'moved') {
     context.note(
@@ -326,5 +326,6 @@ export const openPlace = async (
     const { dryRun, from, drop } = request;
     return openElsewhere(context, request.to, chosen.image, { dryRun, subject, found, from, drop });
   }
-  return openInPlace(request.target, chosen, kept, found.filter(counts));
+  const options = { wholeDisk: request.companions };
+  return openInPlace(request.target, chosen, kept, found.filter(counts), options);
 };

@@ -57,6 +57,8 @@ export interface LadderStep {
   readonly step: FoundBy;
   readonly found: number;
   readonly bytesRead: ByteLength;
+  /** Bytes of TARGET about which the step leaves nothing to be learnt. */
+  readonly bytesCovered: ByteLength;
   readonly note?: string;
 }
 
@@ -85,6 +87,8 @@ export interface CreateResult extends ImageResult {
 export interface RestoreResult extends ImageResult {
   /** `none`: a new file, which holds the partition and nothing else. */
   readonly partitionTable: 'kept' | 'added' | 'rebuilt' | 'none';
+  /** Parts of the disk beside the partition that were written too, such as `boot gap`; left out where there were none. */
+  readonly companions?: readonly string[];
   readonly imagesKept: readonly string[];
   readonly written: boolean;
   /** What could not be restored (only with `salvage`): the lowest 1024 places, neighbours joined. */
@@ -104,6 +108,8 @@ export interface VerifyResult extends ImageResult {
 export interface InfoResult extends ImageResult {
   /** More about the image, for people: name and value. */
   readonly facts: readonly (readonly [string, string])[];
+  /** Path of the recovery aid that was written. */
+  readonly aidOut?: string;
 }
 
 export interface RemoveResult extends ImageResult {
@@ -154,14 +160,21 @@ export interface CreateRequest extends CommonRequest {
 
 export interface ListRequest extends CommonRequest {
   readonly depth: 'quick' | 'full';
+  /** Path of a recovery aid to find images with. */
+  readonly aid?: string;
 }
 
 export interface SelectRequest extends CommonRequest {
+  /** Path of a recovery aid to find images with. */
+  readonly aid?: string;
   /** `latest`, `factory`, an id or its unique prefix, or a name. */
   readonly image: string;
 }
 
-export type InfoRequest = SelectRequest;
+export interface InfoRequest extends SelectRequest {
+  /** Where to write a recovery aid. */
+  readonly aidOut?: string;
+}
 
 export interface VerifyRequest extends SelectRequest {
   readonly repair: boolean;
@@ -174,6 +187,8 @@ export interface RestoreRequest extends SelectRequest {
   readonly to?: string;
   /** Ids of images that may be destroyed. */
   readonly drop: readonly string[];
+  /** Write companion ranges even where the partition table is kept. */
+  readonly companions?: boolean;
   readonly salvage: boolean;
   readonly verifyAfter: boolean;
   readonly dryRun: boolean;

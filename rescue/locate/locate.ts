@@ -7,6 +7,7 @@ import { openFromSlot } from '../image/reader.ts';
 import { formatImageId, type SlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
+import { type Aid, openByAid } from './aid.ts';
 import { listThroughFileSystem, type UnusableContainer } from './filesystem.ts';
 import {
   type FileSystemAt,
@@ -21,6 +22,7 @@ import {
 import { type Content, hidingPlaces } from './hiding.ts';
 import { judgeTogether } from './impostors.ts';
 import { Reassembly } from './reassemble.ts';
+import { openByRecords, recordStarts } from './record.ts';
 import { BackwardScan } from './scan.ts';
 
 export interface LocateOptions {
@@ -41,12 +43,16 @@ export interface LocateOptions {
   readonly reassemble?: boolean;
   /** Whether full depth follows when quick depth finds nothing; default true. */
   readonly deepen?: boolean;
+  /** A recovery aid that the person gave; `fault`: why what was given is none. */
+  readonly aid?: Aid | { readonly fault: string };
 }
 
 export interface Step {
   readonly step: Way;
   readonly found: number;
   readonly bytesRead: ByteLength;
+  /** Bytes about which the step leaves nothing to be learnt. */
+  readonly bytesCovered: ByteLength;
   readonly note?: string;
 }
 
@@ -134,8 +140,9 @@ class Collection {
 }
 
 /**
- * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the backward
- * scan, reassembly. Quick depth ends at the first committed image whose sibling list resolves, unless all images are wanted and
+ * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the locator record, a
+ * recovery aid, the backward scan, reassembly. Record and aid only save the search: what they name is judged like any other
+ * image, and the search ends with it or goes on as if the scan had met it. Quick depth ends at the first committed image whose sibling list resolves, unless all images are wanted and
  * more may hide elsewhere (`hiding.ts`); if it finds no such image at all, full depth follows. Never writes.
  */
 export function* locate(options: LocateOptions): Generator<LocateProgress, Located> {
@@ -147,7 +154,6 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
   yield { covered: 0, total: whole.length, note: 'asking the file system' };
   const { contents, unusable } = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
-  const hiding = options.exhaustive === true ? hidingPlaces(table, whole, contents) : [];
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
     // What the file system lists away from home has its siblings listed beside it.
@@ -158,6 +164,26 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       ? isResolved
       : (each: Found): boolean => options.accept?.(each.image) === true;
   const accepted = (): boolean => collection.found.some(accept);
+  const hidden = (): Extent[] => (options.exhaustive === true ? hidingPlaces(table, whole, contents) : []);
+  const isEnough = (): boolean => options.depth === 'quick' && hidden().length === 0 && accepted();
+  const closure = options.accept === undefined;
+  if (!isEnough()) {
+    yield { covered: 0, total: whole.length, note: 'looking for a locator record' };
+    const starts = recordStarts(table, whole, hidden());
+    const byName = (device: ReadableDevice) => openByRecords(device, starts);
+    lookThroughNamed('record', byName, { around, whole, collection, steps, closure });
+  }
+  const { aid } = options;
+  if (aid !== undefined) {
+    yield { covered: 0, total: whole.length, note: 'looking where the recovery aid says' };
+    const byName = (device: ReadableDevice) =>
+      'fault' in aid
+        ? { images: [], notes: [aid.fault] }
+        : openByAid(device, aid, { diskOffset: options.diskOffset, table, within: whole });
+    lookThroughNamed('aid', byName, { around, whole, collection, steps, closure });
+  }
+  settleNamed(around, collection, contents);
+  const hiding = hidden();
   let depth: 'quick' | 'full' = options.depth;
   let bytesRead = 0;
   let bytesCovered = 0;
@@ -171,7 +197,8 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       depth,
     });
     const before = collection.found.length;
-    for (const { image, start } of collection.found) scan.markKnown(shifted(image.extents, start));
+    for (const { image, start, state } of collection.found)
+      if (isHeld(state)) scan.markKnown(shifted(image.extents, start));
     // Once there is an image to end at, only what may hide others is looked at.
     let narrowed = false;
     const enough = (): boolean => {
@@ -200,7 +227,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       };
       yield* runScan(scan, around, whole, fileSystems, collection, () => false);
     }
-    if (options.accept === undefined) addSiblings(around, whole, collection);
+    if (closure) addSiblings(around, whole, collection, 'scan');
     bytesRead = scan.bytesRead;
     bytesCovered = scan.bytesCovered;
     newer = scan.damaged.find(({ error }) => isHoldfastError(error, 'unsupported'))?.error;
@@ -208,7 +235,8 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       step: 'scan',
       found: collection.found.length - before,
       bytesRead,
-      note: `${depth} depth, ${formatBytes(bytesCovered)} covered${scan.bytesUnreadable > 0 ? `, ${formatBytes(scan.bytesUnreadable)} unreadable` : ''}${copiesMet(collection)}`,
+      bytesCovered,
+      note: scanNote(scan, depth, collection),
     });
     const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
@@ -226,12 +254,22 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   };
 }
 
-const copiesMet = ({ copies }: Collection): string =>
-  [...copies].map(([id, at]) => `; a copied container of image ${id} at byte ${at}`).join('');
-
 const isCommitted = ({ state }: Found): boolean => state === 'committed';
 
 const isDisplaced = ({ image }: Found): boolean => image.displaced === true && image.state === 'committed';
+
+/** Where leftovers lie, other images may lie by now. */
+const isHeld = (state: Found['state']): boolean => state !== 'stale' && state !== 'prepared';
+
+const scanNote = (scan: BackwardScan, depth: 'quick' | 'full', { copies }: Collection): string =>
+  [
+    `${depth} depth`,
+    ...(scan.sequentialFrom === undefined
+      ? []
+      : [`read in order where strides would be below ${formatBytes(scan.sequentialFrom)}`]),
+    ...[...copies].map(([id, at]) => `a copied container of image ${id} at byte ${at}`),
+    ...(scan.bytesUnreadable > 0 ? [`${formatBytes(scan.bytesUnreadable)} unreadable`] : []),
+  ].join(', ');
 
 const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
   extents.map(({ start, length }) => ({ start: start + by, length }));
@@ -242,7 +280,7 @@ const lookThroughFileSystems = (
   collection: Collection,
   fileSystems: Map<ByteOffset, FileSystemAt>,
   steps: Step[],
-): { readonly contents: ReadonlyMap<ByteOffset, Content>; readonly unusable: UnusableContainer[] } => {
+): { readonly contents: Map<ByteOffset, Content>; readonly unusable: UnusableContainer[] } => {
   const { table } = around;
   const contents = new Map<ByteOffset, Content>();
   const device = new CountingReader(around.device);
@@ -267,9 +305,66 @@ const lookThroughFileSystems = (
     step: 'filesystem',
     found: collection.found.length,
     bytesRead: device.traffic.bytesRead,
+    bytesCovered: device.traffic.bytesRead,
     ...(note === '' ? {} : { note }),
   });
   return { contents, unusable };
+};
+
+interface NamedStep {
+  readonly around: Surroundings;
+  readonly whole: Extent;
+  readonly collection: Collection;
+  readonly steps: Step[];
+  /** Whether the images that those found name as their siblings are wanted too. */
+  readonly closure: boolean;
+}
+
+/** A step that opens images at places that were written down earlier. */
+const lookThroughNamed = (
+  step: 'record' | 'aid',
+  look: (device: ReadableDevice) => {
+    readonly images: readonly { readonly image: Image; readonly start: ByteOffset }[];
+    readonly notes: readonly string[];
+  },
+  { around, whole, collection, steps, closure }: NamedStep,
+): void => {
+  const device = new CountingReader(around.device);
+  const before = collection.found.length;
+  const { images, notes } = look(device);
+  for (const { image, start } of images) collection.add(judge(image, start, step, around));
+  if (closure && images.length > 0) addSiblings({ ...around, device }, whole, collection, step);
+  const { bytesRead } = device.traffic;
+  const note = notes.slice(0, 4).join('; ');
+  steps.push({
+    step,
+    found: collection.found.length - before,
+    bytesRead,
+    bytesCovered: bytesRead,
+    ...(note === '' ? {} : { note }),
+  });
+};
+
+/**
+ * A partition of a valid table hides no more images once one of it is known whose sibling list resolves: such lists cover
+ * a partition, as a file system's folder does.
+ */
+const settleNamed = (
+  { device, table }: Surroundings,
+  { found }: Collection,
+  contents: Map<ByteOffset, Content>,
+): void => {
+  if (table?.valid !== true) return;
+  for (const { start, size } of table.partitions) {
+    const named = found.some(
+      (each) =>
+        each.start === start &&
+        isCommitted(each) &&
+        each.image.identity.partitionSize >= size &&
+        resolveSiblings(device, each).complete,
+    );
+    if (named) contents.set(start, 'listed');
+  }
 };
 
 function* runScan(
@@ -295,9 +390,7 @@ function* runScan(
       lookAtStart(around, fileSystems, image, start, collection);
       const found = judge(image, start, 'scan', around);
       collection.add(found);
-      // Where leftovers lie, other images may lie by now.
-      if (found.state !== 'stale' && found.state !== 'prepared')
-        scan.markKnown(shifted(image.extents, start));
+      if (isHeld(found.state)) scan.markKnown(shifted(image.extents, start));
       opened = true;
     }
     if (opened && enough()) return;
@@ -326,12 +419,12 @@ const lookAtStart = (
   for (const image of listed.images) collection.add(judge(image, start, 'filesystem', around));
 };
 
-/** A quick scan ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
-const addSiblings = (around: Surroundings, whole: Extent, collection: Collection): void => {
+/** A quick search ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
+const addSiblings = (around: Surroundings, whole: Extent, collection: Collection, way: Way): void => {
   for (const each of collection.found.filter(({ state }) => state === 'committed')) {
     for (const { image, start } of resolveSiblings(around.device, each).siblings) {
       if (start >= whole.start && start < whole.start + whole.length)
-        collection.add(judge(image, start, 'scan', around));
+        collection.add(judge(image, start, way, around));
     }
   }
 };
@@ -367,6 +460,7 @@ function* reassemble(
     step: 'reassembly',
     found: collection.found.length - before,
     bytesRead: reassembly.bytesRead,
+    bytesCovered: whole.length,
     ...(note === '' ? {} : { note }),
   });
 }
