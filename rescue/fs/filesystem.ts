@@ -71,10 +71,14 @@ export interface Exclude {
 
 /**
  * Whether a file in the containers' folder that is named like a container's is one: what lies in it says so, which a file
- * system cannot know. Given its clusters in file order, in bytes from the start of the partition, and those of the
- * container's file before it, if there is one.
+ * system cannot know. Given its clusters in file order, in bytes from the start of the partition, those of the
+ * container's file before it, if there is one, and `NAME` of `NAME.hfi` or `NAME.001`, which tells a container from a copy of it.
  */
-export type ContainerTest = (extents: readonly Extent[], before: readonly Extent[] | undefined) => boolean;
+export type ContainerTest = (
+  extents: readonly Extent[],
+  before: readonly Extent[] | undefined,
+  name?: string,
+) => boolean;
 
 /** One container as the file system lists it. */
 export interface ContainerFile {

@@ -116,8 +116,7 @@ export const restoreTo = async (
   await context.checkpoint();
   const progress: WriteProgress = { destroying: false };
   try {
-    const { moves } = final;
-    const plan = { final, table, companions: companions.writes, lost, moves };
+    const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
     await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(

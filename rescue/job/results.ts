@@ -133,7 +133,10 @@ export interface RestoreResult extends ImageResult {
 }
 
 export interface VerifyResult extends ImageResult {
+  /** With `repair`: those that are left. */
   readonly problems: readonly Problem[];
+  /** What was mended, one sentence each; only with `repair`. */
+  readonly repaired?: readonly string[];
 }
 
 export interface InfoResult extends ImageResult {

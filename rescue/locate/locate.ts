@@ -1,4 +1,4 @@
-import { complement, totalLength } from '../bytes/runs.ts';
+import { complement, SpanSet, totalLength } from '../bytes/runs.ts';
 import { CountingReader } from '../device/counting.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
@@ -13,7 +13,6 @@ import {
   type FileSystemAt,
   type Found,
   judge,
-  markForeign,
   markSuperseded,
   partitionWindow,
   resolveSiblings,
@@ -21,6 +20,7 @@ import {
   type Way,
 } from './found.ts';
 import { type Content, hidingPlaces } from './hiding.ts';
+import { judgeTogether } from './impostors.ts';
 import { Reassembly } from './reassemble.ts';
 import { openByRecords, recordStarts } from './record.ts';
 import { BackwardScan } from './scan.ts';
@@ -82,25 +82,58 @@ export interface LocateProgress {
 
 /** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
 const MAX_UNOPENED = 64;
+/** Anchors that are remembered, so that none is opened twice. */
+const MAX_TRIED = 16384;
+/** Starts, implied by slots, at which a file system is looked for. */
+const MAX_STARTS = 64;
 
 /** Counts what the file-system step reads: the scan counts for itself. */
 class Collection {
   readonly found: Found[] = [];
   readonly unopened = new Map<string, SlotHeader>();
-  readonly #keys = new Set<string>();
+  /** Beginnings of ids of images of which a copy was met that lies where it cannot be at home, and where. */
+  readonly copies = new Map<string, ByteOffset>();
+  readonly #places = new Map<string, SpanSet[]>();
+  readonly #known = new Set<string>();
+  readonly #tried = new Set<string>();
 
   key(header: Pick<SlotHeader, 'imageId' | 'generation'>, start: ByteOffset): string {
     return `${formatImageId(header.imageId)}/${header.generation}/${start}`;
   }
 
-  has(key: string): boolean {
-    return this.#keys.has(key);
+  /** Whether the slot that was met is one of an image that is known: not of another one that only has its id. */
+  holds(key: string, home: ByteOffset): boolean {
+    return this.#places.get(key)?.some((each) => each.has(home)) === true;
+  }
+
+  /** A slot that lies lower than its home: no partition begins before the disk, so its container was copied there. */
+  noteCopy({ imageId }: SlotHeader, position: ByteOffset): void {
+    const id = formatImageId(imageId).slice(0, 8);
+    if (this.copies.size < MAX_UNOPENED && !this.copies.has(id)) this.copies.set(id, position);
+  }
+
+  /** Whether to open this anchor; asked once for each. */
+  isNew(key: string, { kind, home, anchorHome }: SlotHeader): boolean {
+    const anchor = `${key}/${kind === 'anchor' ? home : anchorHome}`;
+    if (this.#tried.has(anchor)) return false;
+    if (this.#tried.size < MAX_TRIED) this.#tried.add(anchor);
+    return true;
+  }
+
+  /** A slot of which no anchor opens. Remains of an image that is known are not put together. */
+  miss(key: string, header: SlotHeader): void {
+    if (this.unopened.size < MAX_UNOPENED && !this.#places.has(key)) this.unopened.set(key, header);
   }
 
   add(found: Found): void {
-    const key = this.key(found.image.identity, found.start);
-    if (this.#keys.has(key)) return;
-    this.#keys.add(key);
+    const { image, start } = found;
+    const key = this.key(image.identity, start);
+    const place = `${key}/${image.extents[0]?.start}/${image.displaced === true}`;
+    if (this.#known.has(place)) return;
+    this.#known.add(place);
+    const places = this.#places.get(key) ?? [];
+    this.#places.set(key, places);
+    if (image.displaced !== true) places.push(new SpanSet(image.extents));
     this.unopened.delete(key);
     this.found.push(found);
   }
@@ -123,7 +156,9 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const { contents, unusable } = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
-    wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
+    // What the file system lists away from home has its siblings listed beside it.
+    (options.wanted === undefined && isDisplaced(each)) ||
+    (wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete));
   const accept =
     options.accept === undefined
       ? isResolved
@@ -177,8 +212,11 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       const note = `${table?.valid === true ? 'not all of this disk is known' : 'there is no partition table to trust'}: ${formatBytes(totalLength(hiding))} are sampled for more images`;
       yield { covered: 0, total: whole.length, note };
     }
-    yield* runScan(scan, around, whole, collection, enough);
-    const any = options.accept === undefined ? wanted : accept;
+    yield* runScan(scan, around, whole, fileSystems, collection, enough);
+    const any =
+      options.accept === undefined
+        ? (each: Found) => wanted(each) || (options.wanted === undefined && isDisplaced(each))
+        : accept;
     if (depth === 'quick' && options.deepen !== false && !collection.found.some(any)) {
       depth = 'full';
       scan.deepen();
@@ -187,7 +225,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
         total: whole.length,
         note: 'quick depth found nothing: looking at every byte',
       };
-      yield* runScan(scan, around, whole, collection, () => false);
+      yield* runScan(scan, around, whole, fileSystems, collection, () => false);
     }
     if (closure) addSiblings(around, whole, collection, 'scan');
     bytesRead = scan.bytesRead;
@@ -198,14 +236,14 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       found: collection.found.length - before,
       bytesRead,
       bytesCovered,
-      note: scanNote(scan, depth),
+      note: scanNote(scan, depth, collection),
     });
     const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
   return {
-    images: sorted(markForeign(markSuperseded(collection.found))),
+    images: sorted(judgeTogether(markSuperseded(collection.found), around)),
     steps,
     depth,
     bytesRead,
@@ -218,15 +256,18 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
 
 const isCommitted = ({ state }: Found): boolean => state === 'committed';
 
+const isDisplaced = ({ image }: Found): boolean => image.displaced === true && image.state === 'committed';
+
 /** Where leftovers lie, other images may lie by now. */
 const isHeld = (state: Found['state']): boolean => state !== 'stale' && state !== 'prepared';
 
-const scanNote = (scan: BackwardScan, depth: 'quick' | 'full'): string =>
+const scanNote = (scan: BackwardScan, depth: 'quick' | 'full', { copies }: Collection): string =>
   [
     `${depth} depth`,
     ...(scan.sequentialFrom === undefined
       ? []
       : [`read in order where strides would be below ${formatBytes(scan.sequentialFrom)}`]),
+    ...[...copies].map(([id, at]) => `a copied container of image ${id} at byte ${at}`),
     ...(scan.bytesUnreadable > 0 ? [`${formatBytes(scan.bytesUnreadable)} unreadable`] : []),
   ].join(', ');
 
@@ -330,6 +371,7 @@ function* runScan(
   scan: BackwardScan,
   around: Surroundings,
   whole: Extent,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
   collection: Collection,
   enough: () => boolean,
 ): Generator<LocateProgress> {
@@ -338,12 +380,14 @@ function* runScan(
     for (const { position, header } of step.hits) {
       const start = position - header.home;
       const key = collection.key(header, start);
-      if (start < 0 || collection.has(key)) continue;
+      if (start < 0) collection.noteCopy(header, position);
+      if (start < 0 || collection.holds(key, header.home) || !collection.isNew(key, header)) continue;
       const image = open(around.device, start, header);
       if (image === undefined) {
-        if (collection.unopened.size < MAX_UNOPENED) collection.unopened.set(key, header);
+        collection.miss(key, header);
         continue;
       }
+      lookAtStart(around, fileSystems, image, start, collection);
       const found = judge(image, start, 'scan', around);
       collection.add(found);
       if (isHeld(found.state)) scan.markKnown(shifted(image.extents, start));
@@ -354,6 +398,26 @@ function* runScan(
     yield { covered: scan.bytesCovered, total: whole.length, looked: { at: step.covered, slots } };
   }
 }
+
+/**
+ * Where no table tells where partitions are, the slots do: whether a file system starts there, and lists the image, is part of what
+ * the image is.
+ */
+const lookAtStart = (
+  around: Surroundings,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
+  { identity }: Image,
+  start: ByteOffset,
+  collection: Collection,
+): void => {
+  const { device } = around;
+  if (fileSystems.has(start) || fileSystems.size >= MAX_STARTS || start >= device.size) return;
+  const length = Math.min(identity.partitionSize, device.size - start);
+  const listed = listThroughFileSystem(device, { start, length });
+  if (listed.at === undefined) return;
+  fileSystems.set(start, listed.at);
+  for (const image of listed.images) collection.add(judge(image, start, 'filesystem', around));
+};
 
 /** A quick search ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
 const addSiblings = (around: Surroundings, whole: Extent, collection: Collection, way: Way): void => {
