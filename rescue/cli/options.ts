@@ -171,8 +171,7 @@ export const COMMANDS = {
     AID,
     {
       flags: '--repair',
-      help: 'rewrite slot headers after a defragmenter has moved the container',
-      notYet: true,
+      help: 'mend what can be: a container that a defragmenter moved, lost copies of anchors and commit records',
     },
   ]),
   restore: spec('bring a partition back from an image', TARGET_HELP, [

@@ -63,7 +63,7 @@ const noteChoice = (
 ): void => {
   if (entry === undefined || partition !== undefined) return;
   context.note(
-    `Partition ${entry.number} of ${target} is imaged: no other one has a file system that Holdfast can handle.`,
+    `Partition ${entry.number} of ${target} is imaged: no other one but an EFI system partition has a file system that Holdfast can handle.`,
   );
 };
 

@@ -2,7 +2,7 @@ import { corrupt, notFound, refused, usage } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { DEVICE_KIND } from '../image/layout.ts';
 import { formatImageId } from '../image/slot.ts';
-import { type Found, resolveSiblings } from '../locate/found.ts';
+import { type Found, markSuperseded, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import type { JobContext } from './context.ts';
 import { openElsewhere, openInPlace, type RestorePlace } from './destination.ts';
@@ -68,8 +68,30 @@ export const findSource = async (
   if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
   refuseDisplaced(chosen);
   refuseMapped(chosen);
-  const all = await withSiblings(context, subject, located, chosen, request);
-  return { chosen, kept: survivors(context, all, chosen.start, chosen, request), found: all, subject };
+  const found = await withSiblings(context, subject, located, chosen, request);
+  const counting = asCounts(chosen, found);
+  return {
+    chosen: counting,
+    kept: survivors(context, found, counting.start, counting, request),
+    found,
+    subject,
+  };
+};
+
+/**
+ * The chosen image as a further look shows it: a newer generation of it may have been met there, and that is the image then.
+ */
+const asCounts = (chosen: Found, found: readonly Found[]): Found => {
+  if (found.includes(chosen)) return chosen;
+  const { identity, id } = chosen.image;
+  const here = found.filter(({ image, start }) => image.id === id && start === chosen.start);
+  return (
+    here.find(
+      ({ image, state }) => state === 'committed' && image.identity.generation > identity.generation,
+    ) ??
+    here.find(({ image }) => image.identity.generation === identity.generation) ??
+    chosen
+  );
 };
 
 /**
@@ -176,7 +198,7 @@ const withSiblings = async (
         ? [{ ...chosen, image, start, state: image.state, reason: image.reason }]
         : [],
     );
-  return [...located.images, ...more];
+  return markSuperseded([...located.images, ...more]);
 };
 
 /** A container that the file system lists, and of which not even single slots make an image, would be overwritten. */

@@ -72,8 +72,15 @@ export const openContainers = (partition: ReadableDevice, fileSystem: FileSystem
     const image = opened === undefined ? undefined : asListed(opened, extents);
     const opens = opened !== undefined;
     const here = { container, extents, image };
-    if (image !== undefined) return { ...here, displaced: undefined, opens, reason: '' };
+    const whole = image !== undefined && (image.state !== 'damaged' || image.fileChanged === true);
+    if (whole) return { ...here, displaced: undefined, opens, reason: '' };
     const displaced = openMoved(partition, container, extents, failures);
+    if (image !== undefined) {
+      // A repair that was cut off: the first anchor says already where it is to lie, the commit record does not yet.
+      return displaced?.state === 'committed'
+        ? { ...here, image: undefined, displaced, opens, reason: '' }
+        : { ...here, displaced: undefined, opens, reason: '' };
+    }
     const reason = displaced?.reason ?? `no anchor opens (${failures[0] ?? 'no slot'})`;
     return { ...here, displaced, opens: opens || displaced !== undefined, reason };
   });

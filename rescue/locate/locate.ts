@@ -239,7 +239,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       found: collection.found.length - before,
       bytesRead,
       bytesCovered,
-      note: scanNote(scan, depth) + copiesMet(collection),
+      note: scanNote(scan, depth, collection),
     });
     const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
@@ -257,9 +257,6 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   };
 }
 
-const copiesMet = ({ copies }: Collection): string =>
-  [...copies].map(([id, at]) => `; a copied container of image ${id} at byte ${at}`).join('');
-
 const isCommitted = ({ state }: Found): boolean => state === 'committed';
 
 const isDisplaced = ({ image }: Found): boolean => image.displaced === true && image.state === 'committed';
@@ -267,12 +264,13 @@ const isDisplaced = ({ image }: Found): boolean => image.displaced === true && i
 /** Where leftovers lie, other images may lie by now. */
 const isHeld = (state: Found['state']): boolean => state !== 'stale' && state !== 'prepared';
 
-const scanNote = (scan: BackwardScan, depth: 'quick' | 'full'): string =>
+const scanNote = (scan: BackwardScan, depth: 'quick' | 'full', { copies }: Collection): string =>
   [
     `${depth} depth`,
     ...(scan.sequentialFrom === undefined
       ? []
       : [`read in order where strides would be below ${formatBytes(scan.sequentialFrom)}`]),
+    ...[...copies].map(([id, at]) => `a copied container of image ${id} at byte ${at}`),
     ...(scan.bytesUnreadable > 0 ? [`${formatBytes(scan.bytesUnreadable)} unreadable`] : []),
   ].join(', ');
 
