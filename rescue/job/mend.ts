@@ -76,6 +76,8 @@ export const mendContainer = async (
   const image = container.displaced;
   if (image === undefined) throw new RangeError('a container that lies where it says needs no repair');
   refuseReadOnly(image);
+  const key = protectionKey(image);
+  if (guard.images.includes(key)) guard.giveUp(key);
   const short = image.id.slice(0, 8);
   const { driver, fileSystem } = openVolume(guard);
   const listed = listContainers(guard, fileSystem);

@@ -1,4 +1,4 @@
-import { complement, SpanSet, totalLength } from '../bytes/runs.ts';
+import { complement, totalLength } from '../bytes/runs.ts';
 import { CountingReader } from '../device/counting.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
@@ -8,6 +8,7 @@ import { formatImageId, type SlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
 import { type Aid, openByAid } from './aid.ts';
+import { Collection } from './collection.ts';
 import { listThroughFileSystem, type UnusableContainer } from './filesystem.ts';
 import {
   type FileSystemAt,
@@ -80,66 +81,8 @@ export interface LocateProgress {
   readonly looked?: { readonly at: Extent; readonly slots: readonly ByteOffset[] };
 }
 
-/** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
-const MAX_UNOPENED = 64;
-/** Anchors that are remembered, so that none is opened twice. */
-const MAX_TRIED = 16384;
 /** Starts, implied by slots, at which a file system is looked for. */
 const MAX_STARTS = 192;
-
-/** Counts what the file-system step reads: the scan counts for itself. */
-class Collection {
-  readonly found: Found[] = [];
-  readonly unopened = new Map<string, SlotHeader>();
-  /** Beginnings of ids of images of which a copy was met that lies where it cannot be at home, and where. */
-  readonly copies = new Map<string, ByteOffset>();
-  /** Starts at which a file system was looked for. */
-  readonly looked = new Set<ByteOffset>();
-  readonly #places = new Map<string, SpanSet[]>();
-  readonly #known = new Set<string>();
-  readonly #tried = new Set<string>();
-
-  key(header: Pick<SlotHeader, 'imageId' | 'generation'>, start: ByteOffset): string {
-    return `${formatImageId(header.imageId)}/${header.generation}/${start}`;
-  }
-
-  /** Whether the slot that was met is one of an image that is known: not of another one that only has its id. */
-  holds(key: string, home: ByteOffset): boolean {
-    return this.#places.get(key)?.some((each) => each.has(home)) === true;
-  }
-
-  /** A slot that lies lower than its home: no partition begins before the disk, so its container was copied there. */
-  noteCopy({ imageId }: SlotHeader, position: ByteOffset): void {
-    const id = formatImageId(imageId).slice(0, 8);
-    if (this.copies.size < MAX_UNOPENED && !this.copies.has(id)) this.copies.set(id, position);
-  }
-
-  /** Whether to open this anchor; asked once for each. */
-  isNew(key: string, { kind, home, anchorHome }: SlotHeader): boolean {
-    const anchor = `${key}/${kind === 'anchor' ? home : anchorHome}`;
-    if (this.#tried.has(anchor)) return false;
-    if (this.#tried.size < MAX_TRIED) this.#tried.add(anchor);
-    return true;
-  }
-
-  /** A slot of which no anchor opens. Remains of an image that is known are not put together. */
-  miss(key: string, header: SlotHeader): void {
-    if (this.unopened.size < MAX_UNOPENED && !this.#places.has(key)) this.unopened.set(key, header);
-  }
-
-  add(found: Found): void {
-    const { image, start } = found;
-    const key = this.key(image.identity, start);
-    const place = `${key}/${image.extents[0]?.start}/${image.displaced === true}`;
-    if (this.#known.has(place)) return;
-    this.#known.add(place);
-    const places = this.#places.get(key) ?? [];
-    this.#places.set(key, places);
-    if (image.displaced !== true) places.push(new SpanSet(image.extents));
-    this.unopened.delete(key);
-    this.found.push(found);
-  }
-}
 
 /**
  * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the locator record, a
@@ -317,8 +260,8 @@ const lookThroughFileSystems = (
 
 interface NamedStep {
   readonly around: Surroundings;
-  readonly whole: Extent;
   readonly fileSystems: Map<ByteOffset, FileSystemAt>;
+  readonly whole: Extent;
   readonly collection: Collection;
   readonly steps: Step[];
   /** Whether the images that those found name as their siblings are wanted too. */
