@@ -53,7 +53,7 @@ export interface FileEntry {
   readonly modified: number;
   /** The file system's own attribute word: mode for ext, attribute flags for FAT and NTFS. */
   readonly attributes: number;
-  /** Number of the inode or MFT record, or of the first cluster. */
+  /** Number of the inode or MFT record, or of the FAT entry of the first cluster (0: it has none). */
   readonly node: number;
   /** Clusters that hold the content, in file order, holes left out. Empty for inline content. */
   runs(): Iterable<Run>;
@@ -65,7 +65,7 @@ export interface Exclude {
   readonly reason: 'container' | 'swap' | 'page-file' | 'hibernation';
   /** In file order. */
   readonly runs: readonly Run[];
-  /** What a restore leaves in the clusters that were excluded: what it finds, or zeros. */
+  /** What a restore leaves in the clusters that were excluded: what it finds, or that with zeros in the first of them. */
   readonly onRestore: 'leave' | 'zero';
 }
 
@@ -142,6 +142,8 @@ export interface ReleaseRequest {
  */
 export interface FileSystemDriver {
   readonly name: 'ext' | 'fat' | 'ntfs';
+  /** How a damaged volume is repaired, for people: a sentence without its full stop. */
+  readonly repair: string;
   /** True if the device starts like this file system; says nothing of whether it is sound or supported. */
   probe(device: ReadableDevice): boolean;
   /**

@@ -157,7 +157,7 @@ const requireClaim = (context: JobContext, plan: CreatePlan, kind: CreateRequest
   } catch (error) {
     // The image takes less than the room that is planned at most, and leaves some to the claim.
     if (isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space') return;
-    throw asRefusal(error);
+    throw asRefusal(error, plan.driver);
   }
 };
 
@@ -231,10 +231,10 @@ const openAndCheck = (context: JobContext, guard: Guard): ViewedVolume => {
   try {
     refuseUnfit(opened.fileSystem);
     context.progress('check', 0, 1);
-    refuseInconsistent(opened.fileSystem);
+    refuseInconsistent(opened);
     context.progress('check', 1, 1);
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, opened.driver);
   }
   return opened;
 };

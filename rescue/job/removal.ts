@@ -94,7 +94,7 @@ const releasePatch = (
       driver.release(editor, { name: listed.name, paths, time: context.now }),
     );
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, driver);
   }
 };
 

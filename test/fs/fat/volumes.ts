@@ -110,6 +110,8 @@ export interface FatPlaces {
   readonly root: number;
   /** Where FAT entry 2 begins. */
   readonly data: number;
+  /** Bytes of the volume by its boot sector: mkfs.fat may leave out some sectors at the end. */
+  readonly size: number;
 }
 
 export const placesOf = (path: string, offset = 0): FatPlaces => {
@@ -133,6 +135,7 @@ export const placesOf = (path: string, offset = 0): FatPlaces => {
     tableLength,
     root: wide ? data + (boot.readUInt32LE(44) - 2) * clusterSize : afterTables,
     data,
+    size: total,
   };
 };
 
