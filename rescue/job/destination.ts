@@ -17,6 +17,7 @@ import { readTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { locateIn } from './locating.ts';
+import { protectionKey } from './siblings.ts';
 import { openSubject, type Subject } from './subject.ts';
 import { mutableExtents } from './volume.ts';
 
@@ -29,6 +30,8 @@ export interface RestorePlace {
   readonly partition: Guard;
   /** The whole disk, where its table is in our care. */
   readonly disk: Guard | undefined;
+  /** The same, for looking at. */
+  readonly subject?: Subject;
   readonly table: Subject['table'];
   /** Where the partition starts on the disk, or on TARGET. */
   readonly start: ByteOffset;
@@ -45,15 +48,21 @@ export interface RestorePlace {
 const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
   extents.map(({ start, length }) => ({ start: start + by, length }));
 
+const keyAt = (image: Image, start: ByteOffset): string => `${protectionKey(image)}/${start}`;
+
 /** Protects images on a device on which their partition starts at `start`. */
-const protectAt = (guard: Guard, images: readonly { image: Image; start: ByteOffset }[]): void => {
+export const protectAt = (guard: Guard, images: readonly { image: Image; start: ByteOffset }[]): void => {
   for (const { image, start } of images) {
-    guard.protect(`${image.id}/${image.identity.generation}/${start}`, {
+    guard.protect(keyAt(image, start), {
       sealed: shifted(image.sealed, start),
       mutable: shifted(mutableExtents(image), start),
     });
   }
 };
+
+/** Ends what `protectAt` began: another generation of the image is committed. */
+export const giveUpAt = (guard: Guard, image: Image, start: ByteOffset): void =>
+  guard.giveUp(keyAt(image, start));
 
 const tooSmall = (path: string, needed: ByteLength, found: ByteLength) =>
   refused(`${path} is too small for the image`, {
@@ -65,13 +74,14 @@ const tooSmall = (path: string, needed: ByteLength, found: ByteLength) =>
 
 /**
  * Opens TARGET for restoring `chosen` in place. The partition is written through its own node where it has one, so that a
- * mounted neighbour does not matter; otherwise the whole of TARGET is opened exclusively.
+ * mounted neighbour does not matter; otherwise, and with `wholeDisk`, the whole of TARGET is opened exclusively.
  */
 export const openInPlace = (
   path: string,
   chosen: Found,
   kept: readonly Found[],
   everything: readonly Found[],
+  options: { readonly wholeDisk?: boolean | undefined } = {},
 ): RestorePlace => {
   const { sectorSize } = chosen.image.identity;
   const looking = openSubject(path, false, sectorSize);
@@ -84,7 +94,7 @@ export const openInPlace = (
   const entry =
     table?.valid === true ? table.partitions.find((each) => each.start === chosen.start) : undefined;
   const node =
-    entry !== undefined && target.kind === 'disk'
+    entry !== undefined && target.kind === 'disk' && options.wholeDisk !== true
       ? target.nodes.find((each) => each.number === entry.number)
       : undefined;
   const inPartition = kept
@@ -134,6 +144,7 @@ export const openInPlace = (
     identity: subject.target.identity,
     partition,
     disk: isDisk ? disk : undefined,
+    subject,
     table: subject.table,
     start: chosen.start,
     traffic: () => subject.device.traffic,
@@ -217,6 +228,7 @@ export const openElsewhere = async (
     identity: target.identity,
     partition: new Guard(new Window(disk, { start, length: size }, path)),
     disk: asDisk ? disk : undefined,
+    subject,
     table: asDisk ? readTable(disk) : undefined,
     start,
     traffic: () => subject.device.traffic,

@@ -2,11 +2,14 @@ import { basename } from 'node:path';
 import { totalLength } from '../bytes/runs.ts';
 import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
+import { isEfiSystemSpace } from '../partition/companion.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import { formatBytes, formatSeconds } from '../units.ts';
+import type { CompanionPlan } from './companions.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
+import type { Move } from './make-way.ts';
 import { untouchedBytes } from './restore-plan.ts';
 import type { RestoreSource } from './restore-source.ts';
 import type { Intent } from './results.ts';
@@ -54,7 +57,9 @@ export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
   table: TablePlan | undefined,
+  companions: CompanionPlan,
   lost: Losses,
+  moves: readonly Move[] = [],
 ): Intent => {
   const { chosen, kept, found } = source;
   const { image } = chosen;
@@ -80,17 +85,31 @@ export const restoreIntent = (
       ...(source.reading === undefined || !place.inPlace ? [] : [source.reading]),
       `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${formatSeconds(image.control.created)}.`,
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
+      ...companions.writes.map(
+        (each) => `The ${each.name} at byte ${each.space.start} is written as it was then.`,
+      ),
     ],
     keeps: [
-      ...kept.map((each) => `${name(each)} stays where it is.`),
+      ...kept.map((each) =>
+        moves.some(({ from }) => from === each.image)
+          ? `${name(each)} lies where this image has data: its ${formatBytes(each.image.storedBytes)} are moved out of the way first.`
+          : `${name(each)} stays where it is.`,
+      ),
       ...(place.isNew
         ? []
         : [
+            ...companions.left,
             `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
           ]),
     ],
     loses: [
       ...(place.isNew ? [] : [`Everything that is on this partition now and is not in the image.`]),
+      ...companions.writes
+        .filter(({ space }) => !place.isNew && isEfiSystemSpace(space.id))
+        .map(
+          (each) =>
+            `Everything that is on the ${each.name} at byte ${each.space.start} now and is not in the image.`,
+        ),
       ...gone.map((each) => `${name(each)} will be destroyed.`),
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,

@@ -2,14 +2,16 @@ import { complement, SpanSet } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { refused } from '../errors.ts';
 import { appendAudit } from '../image/audit.ts';
-import type { Image } from '../image/image.ts';
-import type { CompanionId } from '../partition/companion.ts';
-import { writableRanges } from '../partition/companion.ts';
 import type { TablePlan } from '../partition/plan.ts';
+import { MBR_TABLE_RANGE } from '../partition/ranges.ts';
 import { type Extent, roundDown } from '../units.ts';
+import { beginCompanions, type CompanionWrite } from './companions.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import type { Losses } from './losses.ts';
+import type { Move } from './make-way.ts';
+import { copyImages, leftBehind, settleMoves, supersedeLeft, wipeMoved } from './moves.ts';
 import { ownCommitHomes } from './own-slots.ts';
 import type { RestoreSource } from './restore-source.ts';
 import { refreshSiblings } from './siblings.ts';
@@ -26,25 +28,44 @@ import {
 export interface WritePlan {
   readonly final: FinalView;
   readonly table: TablePlan | undefined;
+  readonly companions: readonly CompanionWrite[];
   readonly lost: Losses;
+  readonly moves: readonly Move[];
 }
 
-/** The order is what makes a cut harmless: unrecognisable first, recognisable last. */
+/** How far a restore has come. */
+export interface WriteProgress {
+  /** Whether what stood on the partition is gone. */
+  destroying: boolean;
+}
+
+/**
+ * The order is what makes a cut harmless: images in the way are copied; unrecognisable; the copies count; then the data; recognisable
+ * last.
+ */
 export const writeRestored = async (
   context: JobContext,
   verifyAfter: boolean,
   source: Pick<RestoreSource, 'chosen' | 'kept'>,
   place: RestorePlace,
-  { final, table, lost }: WritePlan,
+  progress: WriteProgress,
+  { final, table, companions, lost, moves }: WritePlan,
 ): Promise<void> => {
   const { image } = source.chosen;
   const { partition } = place;
   const { geometry, spaces } = image.control;
   const recognition = new SpanSet(geometry.recognition);
+  const left = leftBehind(source.kept);
+  // Where all copies fit into what is free now, the volume stands until they are whole.
+  const standing = moves.every(({ overLive }) => !overLive);
+  const early = standing ? await copyImages(context, place, moves) : [];
+  progress.destroying = true;
   for (const { start, length } of recognition.spans) partition.write(start, new Uint8Array(length));
   partition.flush();
-  const kept = source.kept.flatMap((each) => each.image.extents);
-  const closed = new SpanSet([...recognition.spans, ...kept]);
+  const copied = standing ? early : await copyImages(context, place, moves);
+  supersedeLeft(partition, left);
+  const kept = settleMoves(context, place, source.kept, copied);
+  const closed = new SpanSet([...recognition.spans, ...kept.flatMap((each) => each.image.extents)]);
   const allowed = new SpanSet(complement(closed.spans, { start: 0, length: partition.size }));
   const destinations = spaces
     .filter((each) => each.of === 'partition')
@@ -59,15 +80,23 @@ export const writeRestored = async (
     readBackChanges(partition, { ...final, changed: new SpanSet(outside(final.changed, recognition)) });
   }
   if (place.disk !== undefined && table !== undefined) {
-    await writeTable(context, verifyAfter, image, place, table, failIfNew, skip);
+    // Companion ranges go first: once there is a table, a restore that is run again takes the disk for whole.
+    const ranges = beginCompanions(place.disk, companions);
+    for (const part of [ranges.first, ranges.last]) {
+      await writeFrames(context, image, part, undefined, failIfNew);
+      place.disk.flush();
+    }
+    writeTable(place.disk, table);
+    if (verifyAfter) await readBackFrames(context, image, ranges.whole, undefined, skip);
   }
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
-  noteRestored(context, source, partition, lost.count > 0);
-  refreshSiblings(
-    partition,
-    source.kept.map((each) => each.image),
-  );
+  await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from)]);
+  noteRestored(context, { ...source, kept }, partition, lost.count > 0);
+  const images = kept.map((each) => each.image);
+  refreshSiblings(partition, images);
+  // The boot area came back as it was when the image was made.
+  refreshLocatorRecord(context, partition, images);
 };
 
 /** The image remembers that it was used; only where it lies in the partition itself. */
@@ -119,29 +148,20 @@ const lostLater =
     throw refused(`the image can no longer be read: ${reason}`, { code: 'image-lost' });
   };
 
-/** Table first, companion ranges around it afterwards: boot code shares a sector with the table. */
-const writeTable = async (
-  context: JobContext,
-  verifyAfter: boolean,
-  image: Image,
-  place: RestorePlace,
-  table: TablePlan,
-  failIfNew: ReturnType<typeof lostLater>,
-  skip: SpanSet,
-): Promise<void> => {
-  const disk = place.disk!;
+/** Boot code shares a sector with the table: what is not the table's own stays as it is there now. */
+const writeTable = (disk: Guard, table: TablePlan): void => {
+  const { start, length } = MBR_TABLE_RANGE;
   for (const phase of table.patch.phases) {
-    for (const { offset, after } of phase) disk.write(offset, after);
+    for (const { offset, after } of phase) {
+      if (offset > start) disk.write(offset, after);
+      else {
+        const bytes = Uint8Array.from(after);
+        const now = disk.read(offset, disk.sectorSize);
+        bytes.set(now.subarray(0, start));
+        bytes.set(now.subarray(start + length), start + length);
+        disk.write(offset, bytes);
+      }
+    }
     disk.flush();
   }
-  if (table.action !== 'rebuilt') return;
-  const destinations = image.control.spaces
-    .filter((each) => each.of === 'disk')
-    .map((space): Destination => {
-      const companion = { id: space.id as CompanionId, start: space.start, length: space.length };
-      return { space, device: disk, allowed: new SpanSet(writableRanges(companion, table.after)) };
-    });
-  await writeFrames(context, image, destinations, undefined, failIfNew);
-  disk.flush();
-  if (verifyAfter) await readBackFrames(context, image, destinations, undefined, skip);
 };

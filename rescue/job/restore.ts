@@ -3,13 +3,15 @@ import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
+import { planCompanions } from './companions.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
 import { Losses } from './losses.ts';
+import { checkMoves } from './make-way.ts';
 import { planDiskTable, planView } from './restore-plan.ts';
 import { findSource, openPlace, type RestoreSource } from './restore-source.ts';
-import { writeRestored } from './restore-write.ts';
+import { type WriteProgress, writeRestored } from './restore-write.ts';
 import { type RestoreRequest, type RestoreResult, UnfinishedError } from './results.ts';
 import { forSalvage } from './salvage.ts';
 import { statsOf, summarise } from './summary.ts';
@@ -27,7 +29,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
     context.origin = place.start;
     const result = await restoreTo(context, request, source, place);
     closers.pop()!();
-    if (result.written && result.tableChanged) {
+    if (result.written && (result.tableChanged || result.companions.length > 0)) {
       const trouble = place.reread();
       if (trouble !== undefined) {
         context.note(
@@ -43,6 +45,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
       image: summarise(source.chosen),
       stats: statsOf(context, source.chosen.image, { ...traffic, bytesRead: traffic.bytesRead + read }),
       partitionTable: result.table,
+      ...(result.companions.length === 0 ? {} : { companions: result.companions }),
       imagesKept: source.kept.map((each) => each.image.id),
       written: result.written,
       lost: result.lost,
@@ -58,6 +61,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
 interface Outcome {
   readonly written: boolean;
   readonly table: RestoreResult['partitionTable'];
+  readonly companions: readonly string[];
   readonly tableChanged: boolean;
   readonly lost: readonly Extent[];
   readonly lostFrames: number;
@@ -76,29 +80,33 @@ const noteIndex = (context: JobContext, image: Image): void => {
 /** The same with source and place open: everything is checked and planned before the first write. */
 export const restoreTo = async (
   context: JobContext,
-  request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm'>,
+  request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm' | 'companions'>,
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
 ): Promise<Outcome> => {
   const { image } = source.chosen;
   refuseGaps(source.chosen, request.salvage);
   const table = planPlaceTable(place, source);
-  const companions =
-    table?.action === 'rebuilt' ? image.control.spaces.filter((each) => each.of === 'disk') : [];
+  const companions = await planCompanions(context, image, place, table, request.companions ?? false);
   const own = image.control.spaces.filter((each) => each.of === 'partition');
   const lost = new Losses();
-  await verifyFrames(context, image, [...own, ...companions], (each) => lost.add(each));
+  await verifyFrames(context, image, [...own, ...companions.writes.map(({ space }) => space)], (each) =>
+    lost.add(each),
+  );
   noteIndex(context, image);
   if (!request.salvage) requireWhole(lost, image);
   const final = planView(
     context,
     image,
     source.kept.map((each) => each.image),
+    { partition: place.partition, found: beside(source) },
   );
-  const agreed = await request.confirm(restoreIntent(source, place, table, lost));
+  await checkMoves(context, image, final.moves);
+  const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost, final.moves));
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   const outcome = {
     table: place.isNew ? 'none' : table === undefined || table.action === 'none' ? 'kept' : table.action,
+    companions: companions.writes.map(({ name }) => name),
     tableChanged: table !== undefined && table.patch.phases.length > 0,
     lost: lost.places,
     lostFrames: lost.count,
@@ -106,16 +114,29 @@ export const restoreTo = async (
   } as const;
   if (request.dryRun) return { ...outcome, written: false };
   await context.checkpoint();
+  const progress: WriteProgress = { destroying: false };
   try {
-    await writeRestored(context, request.verifyAfter, source, place, { final, table, lost });
+    const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
+    await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`,
+      progress.destroying
+        ? `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`
+        : `${place.path} is as it was but for free clusters, and all images are untouched. Run the same command again.`,
     );
   }
   return { ...outcome, written: true };
 };
+
+/** What else lies in the partition and is not to be destroyed: leftovers of the images that are kept among it. */
+const beside = ({ chosen, kept, found }: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>): Image[] =>
+  found
+    .filter(({ start, image, state }) => {
+      const isKept = kept.some((each) => each.image.id === image.id);
+      return start === chosen.start && (isKept || state === 'prepared');
+    })
+    .map(({ image }) => image);
 
 const refuseGaps = (chosen: Found, salvage: boolean): void => {
   if (salvage || chosen.state !== 'damaged' || chosen.foundBy !== 'reassembly') return;

@@ -49,6 +49,15 @@ const holds = (device: Device, offset: ByteOffset, bytes: Uint8Array): boolean =
   return true;
 };
 
+/** Frames of which anything may be written. */
+function* framesFor(image: Image, destinations: readonly Destination[]): Generator<MappedFrame> {
+  const allowed = new Map(destinations.map((each) => [each.space.id, each.allowed]));
+  const spaces = destinations.map((each) => each.space);
+  for (const frame of framesOf(image, spaces)) {
+    if (extentsOf(frame).some((extent) => allowed.get(frame.space.id)!.intersects(extent))) yield frame;
+  }
+}
+
 /** For pictures of the partition; what lies outside of it is not in them. */
 const touchFrame = (context: JobContext, touched: 'written' | 'verified', frame: MappedFrame): void => {
   if (frame.space.of !== 'partition') return;
@@ -146,12 +155,7 @@ export const writeFrames = async (
   let done = 0;
   const finalFor = (space: AddressSpace) => (space.of === 'partition' ? final : undefined);
   await context.pipeline.process(
-    batchFrames(
-      framesOf(
-        image,
-        destinations.map((each) => each.space),
-      ),
-    ),
+    batchFrames(framesFor(image, destinations)),
     (batch, region) => {
       context.throwIfCancelled();
       const load = loadBatch(log, batch, region);
@@ -236,12 +240,7 @@ export const readBackFrames = async (
   const expected = new Map<object, { readonly digest: Uint8Array; readonly offset: ByteOffset }[]>();
   let done = 0;
   await context.pipeline.process(
-    batchFrames(
-      framesOf(
-        image,
-        destinations.map((each) => each.space),
-      ),
-    ),
+    batchFrames(framesFor(image, destinations)),
     (batch, region): DigestTask => {
       context.throwIfCancelled();
       const pieces: { at: number; length: number }[] = [];

@@ -1,20 +1,11 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { complement, normalise } from '../../rescue/bytes/runs.ts';
-import type { Device } from '../../rescue/device/device.ts';
-import { Guard } from '../../rescue/device/guard.ts';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { Recorder } from '../../rescue/device/recorder.ts';
-import { Window } from '../../rescue/device/window.ts';
 import { JobContext } from '../../rescue/job/context.ts';
-import type { RestorePlace } from '../../rescue/job/destination.ts';
 import { selectImage } from '../../rescue/job/locating.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
-import { mutableExtents } from '../../rescue/job/volume.ts';
-import type { Found } from '../../rescue/locate/found.ts';
-import { type Located, locate } from '../../rescue/locate/locate.ts';
-import { readTable } from '../../rescue/partition/table.ts';
 import { type Extent, MIB } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
 import { partitionTableSound } from '../support/judges.ts';
@@ -25,6 +16,7 @@ import { makeVolume } from '../support/volume.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
+import { findAll, placeOn, shifted, wreckOf } from './power-cut/restoring.ts';
 import {
   type Contents,
   Court,
@@ -45,33 +37,9 @@ interface Wreck {
   readonly partition: Extent;
   readonly tree: Contents;
   readonly hasTable: boolean;
+  /** What was in front of the partition: boot code, table, boot gap. */
+  readonly front: Uint8Array;
 }
-
-const findAll = (device: Device): Located => {
-  const ladder = locate({
-    device,
-    diskOffset: 0,
-    table: readTable(device),
-    depth: 'full',
-    rotational: false,
-  });
-  for (let step = ladder.next(); ; step = ladder.next()) if (step.done) return step.value;
-};
-
-const wreckOf = (disk: MemoryDevice): MemoryDevice => {
-  const found = findAll(disk).images.filter(({ state }) => state === 'committed');
-  if (found.length !== 2) throw new Error(`${found.length} images`);
-  const keep = normalise(
-    found.flatMap(({ image, start }) =>
-      image.extents.map((each) => ({ start: each.start + start, length: each.length })),
-    ),
-  );
-  const next = noiseSource('wreck');
-  const wreck = disk.snapshot();
-  for (const { start, length } of complement(keep, { start: 0, length: disk.size }))
-    wreck.write(start, next(length));
-  return wreck;
-};
 
 const makeWreck = async (
   t: ExecutionContext,
@@ -88,45 +56,23 @@ const makeWreck = async (
     makeDisk(t, path, { size: size + 2 * MIB, table: 'gpt', partitions: [{ start: MIB, size }] });
     const file = openSync(path, 'r+');
     writeSync(file, readFileSync(court.path), 0, size, MIB);
+    // Boot code, and a boot loader in the gap.
+    const loader = noiseSource('loader');
+    writeSync(file, loader(440), 0, 440, 0);
+    writeSync(file, loader(MIB / 2), 0, MIB / 2, MIB / 4);
     closeSync(file);
+    const front = Uint8Array.from(readFileSync(path).subarray(0, MIB));
     await makeImageOn(path, { kind: 'factory', minFree: 0 });
     await makeImageOn(path, { minFree: 0 });
-    return { court, disk: wreckOf(MemoryDevice.of(readFileSync(path))), partition: place, tree, hasTable };
+    const disk = wreckOf(MemoryDevice.of(readFileSync(path)));
+    return { court, disk, partition: place, tree, hasTable, front };
   }
   const context = new JobContext();
   t.teardown(() => context.close());
   const device = court.lift();
   await makeImage(context, device, 'factory');
   await makeImage(context, device, 'user');
-  return { court, disk: wreckOf(device), partition: place, tree, hasTable };
-};
-
-const shifted = (extents: readonly Extent[], by: number): Extent[] =>
-  extents.map(({ start, length }) => ({ start: start + by, length }));
-
-/** What `restore` opens for a path, over a device of ours. */
-const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly Found[]): RestorePlace => {
-  const disk = new Guard(device);
-  for (const { image, start } of kept) {
-    disk.protect(image.id, { sealed: shifted(image.sealed, start), mutable: [] });
-  }
-  const window = new Guard(new Window(disk, partition));
-  for (const { image } of kept)
-    window.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
-  return {
-    path: 'wreck',
-    inPlace: true,
-    isNew: false,
-    destroyed: [],
-    identity: { size: device.size, removable: false, rotational: false, mapped: false },
-    partition: window,
-    disk: hasTable ? disk : undefined,
-    table: hasTable ? readTable(device) : undefined,
-    start: partition.start,
-    traffic: () => ({ bytesRead: 0, bytesWritten: 0 }),
-    reread: () => undefined,
-    close: () => {},
-  };
+  return { court, disk: wreckOf(device), partition: place, tree, hasTable, front: new Uint8Array(0) };
 };
 
 const recordRestore = async (context: JobContext, wreck: Wreck): Promise<Recorder> => {
@@ -174,6 +120,10 @@ const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, se
   if (hasTable) {
     const verdict = partitionTableSound(path);
     if (!verdict.clean) faults.push(verdict.output);
+    const front = disk.read(0, wreck.front.length);
+    // A GPT whose LBA 0 alone is missing is repaired: the signature of an MBR, which it does not need, stays noise.
+    const differs = front.findIndex((byte, at) => byte !== wreck.front[at] && !(at >= 440 && at < 446));
+    if (differs >= 0) faults.push(`byte ${differs}, in front of the partition, is not what it was`);
   }
   const partition = partitionOf(wreck, disk);
   faults.push(...court.faults(partition, tree));
