@@ -257,6 +257,62 @@ test('folders that hold each other end the walk', (t) => {
   );
 });
 
+test('a volume of 2 TiB is read page by page', (t) => {
+  const path = makeFat(join(temporaryFolder(t), 'volume'), {
+    size: 40 * MIB,
+    bits: 32,
+    sectorsPerCluster: 1,
+  });
+  const device = new MemoryDevice(2 ** 32 * 512 - 512);
+  device.write(0, readFileSync(path).subarray(0, 32 * 512));
+  // BPB_SecPerClus, BPB_TotSec32, BPB_FATSz32: 2^25 clusters of 64 KiB, whose entries take 128 MiB.
+  const tableSectors = 2 ** 18;
+  device.write(13, Uint8Array.of(128));
+  const number = (value: number): Buffer => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeUInt32LE(value);
+    return bytes;
+  };
+  device.write(32, number(2 ** 32 - 1));
+  device.write(36, number(tableSectors));
+  const clusterCount = Math.floor((2 ** 32 - 1 - 32 - 2 * tableSectors) / 128);
+  // The root, and one bad cluster at the very end.
+  for (const table of [32 * 512, (32 + tableSectors) * 512]) {
+    device.write(table + 2 * 4, number(0x0fffffff));
+    device.write(table + (clusterCount + 1) * 4, number(0x0ffffff7));
+  }
+  const fileSystem = openFat(device);
+  t.is(fileSystem.geometry.clusterCount, clusterCount);
+  const last = { start: clusterCount - 1, length: 1 };
+  t.deepEqual([...fileSystem.allocation()], [{ start: 0, length: 1 }, last]);
+  t.deepEqual([...fileSystem.bad()], [last]);
+  t.deepEqual(fileSystem.check(), []);
+  device.write((32 + tableSectors) * 512 + clusterCount * 4, number(7));
+  t.deepEqual(
+    fileSystem.check().map(({ code }) => code),
+    ['fat.tables-differ'],
+  );
+});
+
+test('0x05 in front of a name stands for 0xE5', (t) => {
+  const path = makeFat(join(temporaryFolder(t), 'volume'), { size: 4 * MIB, bits: 16, sectorsPerCluster: 1 });
+  mtools('mmd', path, ['::/a', '::/b']);
+  const device = MemoryDevice.of(Uint8Array.from(readFileSync(path)));
+  const { root } = placesOf(path);
+  // Õ in code page 850.
+  const kanji = put(device, root, 0x05);
+  t.deepEqual(
+    [...openFat(kanji).walk()].map((entry) => entry.path),
+    ['/', '/õ', '/b'],
+  );
+  t.deepEqual(openFat(kanji).check(), []);
+  const deleted = put(device, root, 0xe5);
+  t.deepEqual(
+    [...openFat(deleted).walk()].map((entry) => entry.path),
+    ['/', '/b'],
+  );
+});
+
 test('the harness can fail: an untyped error is no success', (t) => {
   const device = smallVolume(t, SMALL[0]![1]);
   const broken = Object.create(device, {
