@@ -97,6 +97,7 @@ export const startRestore = (ui: Ui, place: Place, image: ImageSummary, options:
     sentences: {
       scan: 'Looking for the image and its siblings once more. Only reading.',
       'verify-image': 'Checking every byte of the image before anything is written.',
+      relocate: 'Copying another image to where it is not in the way. Both copies are whole.',
       write: 'Bringing the partition back. The image itself is not touched.',
       'read-back': 'Reading back what was written, and comparing it with the image.',
     },

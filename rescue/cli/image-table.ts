@@ -78,9 +78,9 @@ const about = (step: LadderStep['step'], found: number): string =>
 
 const stepLines = (steps: readonly LadderStep[]): string[] =>
   facts(
-    steps.map(({ step, found, bytesRead, note }) => [
+    steps.map(({ step, found, bytesRead, bytesCovered, note }) => [
       STEPS[step],
-      `${count(found, 'image')} found, ${formatBytes(bytesRead)} read${note === undefined ? '' : `; ${about(step, found)}${printable(note)}`}`,
+      `${count(found, 'image')} found, ${formatBytes(bytesRead)} read${bytesCovered === bytesRead ? '' : `, ${formatBytes(bytesCovered)} covered`}${note === undefined ? '' : `; ${about(step, found)}${printable(note)}`}`,
     ]),
     '  ',
   );

@@ -78,6 +78,11 @@ const IMAGE: OptionSpec = {
   read: readSelection,
   fallback: 'latest',
 };
+const AID: OptionSpec = {
+  flags: '--aid <FILE>',
+  help: 'look where this recovery aid file says first',
+  read: readPath,
+};
 const DRY_RUN: OptionSpec = {
   flags: '--dry-run',
   help: 'check and plan everything, show the plan, write nothing',
@@ -148,25 +153,31 @@ export const COMMANDS = {
       choices: DEPTHS,
       fallback: 'quick',
     },
-    { flags: '--aid <FILE>', help: 'recovery aid file to find images with', read: readPath, notYet: true },
+    AID,
   ]),
   info: spec('show all that is known of one image', TARGET_OR_FILE_HELP, [
     PARTITION,
     IMAGE,
-    { flags: '--aid-out <FILE>', help: 'write a recovery aid file', read: readPath, notYet: true },
+    AID,
+    {
+      flags: '--aid-out <FILE>',
+      help: 'write a recovery aid file: a text that says where the images are, to be kept elsewhere',
+      read: readPath,
+    },
   ]),
   verify: spec('check that an image is whole', TARGET_OR_FILE_HELP, [
     PARTITION,
     IMAGE,
+    AID,
     {
       flags: '--repair',
-      help: 'rewrite slot headers after a defragmenter has moved the container',
-      notYet: true,
+      help: 'mend what can be: a container that a defragmenter moved, lost copies of anchors and commit records',
     },
   ]),
   restore: spec('bring a partition back from an image', TARGET_HELP, [
     PARTITION,
     IMAGE,
+    AID,
     { flags: '--from <FILE>', help: 'read the image from this container file (.hfi)', read: readPath },
     { flags: '--to <TARGET2>', help: 'restore to this partition, disk or file instead', read: readPath },
     {
@@ -187,6 +198,7 @@ export const COMMANDS = {
   remove: spec('remove one image, and give its space back', TARGET_HELP, [
     PARTITION,
     { flags: IMAGE.flags, help: IMAGE.help, read: readSelection, required: true },
+    AID,
     DRY_RUN,
     YES,
   ]),

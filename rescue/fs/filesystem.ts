@@ -71,10 +71,14 @@ export interface Exclude {
 
 /**
  * Whether a file in the containers' folder that is named like a container's is one: what lies in it says so, which a file
- * system cannot know. Given its clusters in file order, in bytes from the start of the partition, and those of the
- * container's file before it, if there is one.
+ * system cannot know. Given its clusters in file order, in bytes from the start of the partition, those of the
+ * container's file before it, if there is one, and `NAME` of `NAME.hfi` or `NAME.001`, which tells a container from a copy of it.
  */
-export type ContainerTest = (extents: readonly Extent[], before: readonly Extent[] | undefined) => boolean;
+export type ContainerTest = (
+  extents: readonly Extent[],
+  before: readonly Extent[] | undefined,
+  name?: string,
+) => boolean;
 
 /** One container as the file system lists it. */
 export interface ContainerFile {
@@ -113,6 +117,12 @@ export interface FileSystem {
   refusals(): readonly Problem[];
   /** Is it consistent enough to image? At most `limit` problems (default 100). Reads all metadata. */
   check(limit?: number): readonly Problem[];
+  /**
+   * Whole logical sectors before the first cluster with content of its own, or in reserved space, that neither the file system nor
+   * the usual boot code has a use for, in order of preference and within the first `BOOT_AREA` bytes. What stands there now is
+   * for the caller to look at: boot code that nobody knows of may lie anywhere. Empty where there is no such place.
+   */
+  unusedBootSectors(): readonly Extent[];
   /** Facts for the control stream, for people and for later readers: block size, features, ... */
   parameters(): Readonly<Record<string, string | number>>;
 }

@@ -75,8 +75,16 @@ export const appendAudit = (
   homes: MutableHomes,
   imageId: Uint8Array,
   entry: AuditEntry,
+): void => continueAudit(partition, homes, imageId, readAudit(partition, homes, imageId), entry);
+
+/** The same after a history that stands elsewhere, such as that of the generation before. */
+export const continueAudit = (
+  partition: Device,
+  homes: MutableHomes,
+  imageId: Uint8Array,
+  before: Audit | undefined,
+  entry: AuditEntry,
 ): void => {
-  const before = readAudit(partition, homes, imageId);
   const latest = [...(before?.latest ?? []), entry].slice(-AUDIT_ENTRIES);
   const entries = new Uint8Array(AUDIT_ENTRIES * AUDIT_ENTRY.size);
   latest.forEach((each, index) => {

@@ -37,7 +37,18 @@ export interface Commit {
   readonly siblings: readonly Sibling[];
   /** Above `siblings.length`: the closure cannot be told from here. */
   readonly siblingTotal: number;
+  /**
+   * The highest generation of which a slot may have been written, if that is not this one: a copy that was cut off is never
+   * mixed with a later one.
+   */
+  readonly begunGeneration?: number | undefined;
+  /** Homes of the first and the last anchor of the generation that this one supersedes. */
+  readonly old?: readonly [ByteOffset, ByteOffset] | undefined;
 }
+
+/** The generation that the next copy of a container takes. Throws `refused` (`image.counter`). */
+export const nextGeneration = (commit: Pick<Commit, 'generation' | 'begunGeneration'>): number =>
+  nextOf(Math.max(commit.generation, commit.begunGeneration ?? 0), 'generation');
 
 export const encodeCommit = (commit: Commit): Uint8Array => {
   const siblings = new Uint8Array(MAX_SIBLINGS * SIBLING.size);
@@ -68,6 +79,9 @@ export const encodeCommit = (commit: Commit): Uint8Array => {
     sibling_count: listed.length,
     sibling_total: Math.max(commit.siblingTotal, commit.siblings.length),
     siblings,
+    begun_generation: commit.begunGeneration ?? 0,
+    old_first_anchor: commit.old?.[0] ?? 0,
+    old_last_anchor: commit.old?.[1] ?? 0,
   });
   COMMIT.set(bytes, 'crc', crc32(bytes.subarray(0, COMMIT.offsetOf('crc'))));
   return bytes;
@@ -92,7 +106,7 @@ export const parseCommit = (bytes: Uint8Array, imageId: Uint8Array): Commit | un
   if (crc32(bytes.subarray(0, COMMIT.offsetOf('crc'))) !== COMMIT.get(bytes, 'crc')) return undefined;
   const field = COMMIT.decode(bytes);
   if (Buffer.compare(field.image_id, imageId) !== 0 || field.sibling_count > MAX_SIBLINGS) return undefined;
-  const counters = [field.serial, field.generation, field.sequence];
+  const counters = [field.serial, field.generation, field.sequence, field.begun_generation];
   if (field.time > MAX_TIME || counters.some((each) => each > MAX_COUNTER)) return undefined;
   const state = Object.entries(COMMIT_STATE).find(([, code]) => code === field.state)?.[0];
   if (state === undefined) return undefined;
@@ -119,6 +133,10 @@ export const parseCommit = (bytes: Uint8Array, imageId: Uint8Array): Commit | un
     state: state as Commit['state'],
     siblings,
     siblingTotal: field.sibling_total,
+    ...(field.begun_generation === 0 ? {} : { begunGeneration: field.begun_generation }),
+    ...(field.old_first_anchor === 0 && field.old_last_anchor === 0
+      ? {}
+      : { old: [field.old_first_anchor, field.old_last_anchor] as const }),
   };
 };
 

@@ -12,10 +12,10 @@ import type { LogGap } from './scanned-map.ts';
 import type { SlotIdentity } from './slot.ts';
 
 /**
- * `prepared`: written but never committed. `removed`: tombstone found. `damaged`: usable at least in part, the reason
+ * `prepared`: written but never committed. `removed`: tombstone found. `superseded`: a newer generation took its place. `damaged`: usable at least in part, the reason
  * says what is missing. Whether an image is at home is for `locate` to say.
  */
-export type ImageState = 'committed' | 'prepared' | 'removed' | 'damaged';
+export type ImageState = 'committed' | 'prepared' | 'removed' | 'superseded' | 'damaged';
 
 /** One image, however it was found: through its anchors, through its file, or put together from single slots. */
 export interface Image {
@@ -53,6 +53,13 @@ export interface Image {
   /** Undefined when it is not known where they are. */
   readonly journal: JournalPlace | undefined;
   readonly mutableHomes: readonly [number, number] | undefined;
+  /**
+   * Its slots do not lie where they say, but where the file system lists them. `extents` and `sealed` say where that is in the
+   * partition; `device` and `homes` count along the container's file.
+   */
+  readonly displaced?: true;
+  /** Its file was cut short or made longer: not all of its clusters are the file's, or not only they. */
+  readonly fileChanged?: true;
 }
 
 /** What lists and reports show of an image. */

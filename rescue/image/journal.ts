@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { corrupt, refused } from '../errors.ts';
 import type { Patch } from '../fs/patch.ts';
-import type { ByteLength } from '../units.ts';
+import { type ByteLength, KIB } from '../units.ts';
 import { writeInSector } from './commit.ts';
 import type { SlotHomes } from './extents.ts';
 import {
@@ -18,6 +18,12 @@ import {
 import { decodePatch, encodePatch } from './patch-coding.ts';
 import { sha256 } from './record.ts';
 import { payloadCapacity } from './slot.ts';
+
+/** A journal holds a patch twice as long as the one that is planned, and some more: the volume changes with time. */
+const JOURNAL_SLACK = 64 * KIB;
+
+/** Bytes of patches that the journal of a container must hold whose claim this is. */
+export const journalLength = (claim: Patch): ByteLength => 2 * encodePatch(claim).length + JOURNAL_SLACK;
 
 /** Journal slots that a patch of this many encoded bytes needs. */
 export const journalSlotsFor = (patchLength: ByteLength, slotSize: ByteLength): number =>

@@ -223,7 +223,7 @@ export const STREAM_HEAD = struct('stream head', 80, {
 export const COMMIT_MAGIC = 'HFCOMMIT';
 /** Position of the commit record in a mutable slot: a sector of its own where sectors are 512 bytes. */
 export const COMMIT_POSITION = 512;
-export const COMMIT_STATE = { committed: 1, removed: 2 } as const;
+export const COMMIT_STATE = { committed: 1, removed: 2, superseded: 3 } as const;
 export const MAX_SIBLINGS = 4;
 
 export const SIBLING = struct('sibling', 88, {
@@ -244,10 +244,17 @@ export const COMMIT = struct('commit record', 512, {
   image_id: [32, 'bytes:16', ''],
   root_digest: [48, 'bytes:32', 'must equal that of the anchors'],
   time: [80, 'u64le', 'seconds since 1970'],
-  state: [88, 'u8', '1 committed, 2 removed (tombstone)'],
+  state: [88, 'u8', '1 committed, 2 removed (tombstone), 3 superseded by a newer generation'],
   sibling_count: [89, 'u8', 'siblings listed here, at most 4'],
   sibling_total: [90, 'u16le', 'siblings there are; above sibling_count the closure is not known from here'],
   siblings: [96, 'bytes:352', '4 entries of 88 bytes'],
+  begun_generation: [
+    448,
+    'u64le',
+    'highest generation of which a slot may have been written; 0: only this one',
+  ],
+  old_first_anchor: [456, 'u64le', 'home of the first anchor of the generation that this one supersedes'],
+  old_last_anchor: [464, 'u64le', 'home of its last anchor; both 0: it supersedes none'],
   crc: [508, 'u32le', 'CRC-32 of bytes 0 to 507'],
 });
 
@@ -304,14 +311,14 @@ export { MAX_CHAIN_RUNS } from '../fs/patch-operation.ts';
 export const AUDIT_MAGIC = 'HFAUDIT1';
 /** Position of the audit record in the first mutable slot. */
 export const AUDIT_POSITION = 1024;
-export const AUDIT_ACTION = { created: 1, restored: 2 } as const;
+export const AUDIT_ACTION = { created: 1, restored: 2, relocated: 3 } as const;
 /** Latest entries that are kept; the first one is kept for good. */
 export const AUDIT_ENTRIES = 16;
 
 /** One thing that happened with the image. */
 export const AUDIT_ENTRY = struct('audit entry', 16, {
   time: [0, 'u64le', 'seconds since 1970'],
-  action: [8, 'u8', '1 created, 2 restored in place'],
+  action: [8, 'u8', '1 created, 2 restored in place, 3 relocated'],
   salvaged: [9, 'u8', '1: with parts lost'],
 });
 
@@ -323,4 +330,59 @@ export const AUDIT = struct('audit record', 512, {
   latest: [48, 'bytes:256', 'up to 16 latest entries, oldest first'],
   count: [304, 'u32le', 'entries in latest'],
   crc: [508, 'u32le', 'CRC-32 of bytes 0 to 507'],
+});
+
+/** As `SLOT_MAGIC`: 0x89, eight letters, CR LF ^Z LF, three random bytes. */
+export const LOCATOR_MAGIC = Uint8Array.of(
+  0x89,
+  0x48,
+  0x46,
+  0x4c,
+  0x4f,
+  0x43,
+  0x41,
+  0x54,
+  0x45,
+  0x0d,
+  0x0a,
+  0x1a,
+  0x0a,
+  0x6b,
+  0xe2,
+  0x91,
+);
+/** Images that a locator record has room for. */
+export const MAX_LOCATED = 4;
+/** Locator records lie wholly in this many bytes from the start of the partition. */
+export const BOOT_AREA = 16 * 1024;
+export const LOCATED_KIND = { user: 1, factory: 2 } as const;
+export const LOCATED_STATE = { committed: 1, damaged: 2 } as const;
+
+/** One image that a locator record names. */
+export const LOCATED_IMAGE = struct('located image', 88, {
+  image_id: [0, 'bytes:16', ''],
+  generation: [16, 'u64le', ''],
+  sequence: [24, 'u64le', 'number of the image in its partition'],
+  first_anchor_home: [32, 'u64le', ''],
+  last_anchor_home: [40, 'u64le', ''],
+  extents_digest: [48, 'bytes:32', 'SHA-256 of its delta-coded extent table'],
+  kind: [80, 'u8', '1 user, 2 factory'],
+  state: [81, 'u8', 'when the record was written: 1 committed, 2 damaged'],
+});
+
+export const LOCATOR_RECORD = struct('locator record', 512, {
+  magic: [0, 'bytes:16', 'constant, see above'],
+  features_compat: [16, 'u32le', 'unknown bits: may be ignored'],
+  features_ro_compat: [20, 'u32le', 'unknown bits: read, never write'],
+  features_incompat: [24, 'u32le', 'unknown bits: no record'],
+  file_system: [28, 'u8', 'as in slot headers'],
+  image_count: [29, 'u8', 'images listed here, at most 4'],
+  image_total: [30, 'u16le', 'containers there are; above image_count some are not listed'],
+  serial: [32, 'u64le', 'rises with every record that is written here; of several the highest counts'],
+  home: [40, 'u64le', 'byte offset of this record from the partition start'],
+  partition_offset: [48, 'u64le', 'byte offset of the partition on its disk, as the newest image has it'],
+  partition_size: [56, 'u64le', 'bytes'],
+  file_system_uuid: [64, 'bytes:16', 'UUID, or the volume serial, left-aligned'],
+  images: [96, 'bytes:352', '4 entries of 88 bytes, later images before earlier ones'],
+  crc: [504, 'u32le', 'CRC-32 of bytes 0 to 503'],
 });

@@ -90,6 +90,16 @@ export class LogWriter {
     return position;
   }
 
+  /**
+   * Goes on with what a data slot of another generation holds, or the first part of it: the log stays the same. Call while no slot
+   * is open. `firstRecord` as that slot's header has it.
+   */
+  copySlot(payload: Uint8Array, firstRecord: number | undefined): void {
+    if (this.#filled > 0) throw new RangeError('a slot is open');
+    if (firstRecord !== undefined && firstRecord < payload.length) this.#firstRecord = firstRecord;
+    this.#push(payload);
+  }
+
   #push(part: Uint8Array): void {
     for (let at = 0; at < part.length; ) {
       const space = this.#capacity - this.#filled;

@@ -21,6 +21,8 @@ export interface PlacementRequest {
   readonly wanted: ByteLength;
   /** Bytes without which it is not worth beginning. */
   readonly enough: ByteLength;
+  /** Where slots have a size already; default: the largest that makes room enough. */
+  readonly slotSize?: ByteLength;
 }
 
 /** Keeps the highest runs of a streamed ascending list, as many as are needed to hold `wanted` bytes. */
@@ -60,7 +62,8 @@ class Highest {
 export const planPlacement = (request: PlacementRequest): Placement => {
   const { clusterSize, clusterBase, wanted, enough } = request;
   let found = 0;
-  for (let slotSize = MAX_SLOT_SIZE; slotSize >= MIN_SLOT_SIZE; slotSize /= 2) {
+  const { slotSize: largest = MAX_SLOT_SIZE, slotSize: smallest = MIN_SLOT_SIZE } = request;
+  for (let slotSize = largest; slotSize >= smallest; slotSize /= 2) {
     const unit = Math.max(slotSize, clusterSize);
     const large = new Highest(wanted);
     const small = new Highest(wanted);
@@ -80,7 +83,7 @@ export const planPlacement = (request: PlacementRequest): Placement => {
   }
   throw refused('not enough free space for the image', {
     code: 'no-space',
-    expected: `about ${formatBytes(Math.min(wanted, enough))} in pieces of at least 4 KiB`,
+    expected: `about ${formatBytes(Math.min(wanted, enough))} in pieces of at least ${formatBytes(smallest)}`,
     found: formatBytes(found),
     wayOut: 'Free some space, or use a stronger compression level.',
   });

@@ -1,14 +1,13 @@
 import { coalesce } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
-import { refused } from '../errors.ts';
-import { type ByteLength, type Extent, formatBytes, type Run, roundUp } from '../units.ts';
-import { type AnchorBody, encodeAnchor, encodeStreamTable, rootDigestOf } from './anchor.ts';
+import { type ByteLength, type Extent, type Run, roundUp } from '../units.ts';
+import { encodeStreamTable, rootDigestOf } from './anchor.ts';
 import { bitmapPages, CLUSTERS_PER_PAGE } from './bitmap.ts';
 import { type Control, encodeControl } from './control.ts';
+import { appendExtents, planEnd, type WrittenContainer, writeEnd } from './ending.ts';
 import { encodeExtents, SlotHomes } from './extents.ts';
-import { type JournalPlace, journalSlotsFor } from './journal.ts';
-import { ANCHOR_INTERVAL, type Codec, MAX_FRAME_SIZE, MAX_RECORD_RUNS } from './layout.ts';
-import { anchorHomeOf, LogWriter } from './log-writer.ts';
+import { type Codec, MAX_FRAME_SIZE, MAX_RECORD_RUNS } from './layout.ts';
+import { LogWriter } from './log-writer.ts';
 import {
   encodeMapEntries,
   encodePageReferences,
@@ -18,10 +17,8 @@ import {
   type PageReference,
 } from './map.ts';
 import type { Placement } from './placement.ts';
-import { NO_DIGEST, type RecordRun, recordLength, sha256 } from './record.ts';
-import { sealedExtents } from './sealed.ts';
-import { headerTemplate, payloadCapacity, type SlotIdentity, type SlotPlace, sealSlot } from './slot.ts';
-import { planTail, type TailPlan } from './slot-order.ts';
+import { NO_DIGEST, type RecordRun, sha256 } from './record.ts';
+import { headerTemplate, payloadCapacity, type SlotIdentity } from './slot.ts';
 import { StreamWriter } from './streams.ts';
 
 /** One captured frame as the workers return it. Runs are in units of the address space, ascending. */
@@ -42,20 +39,6 @@ export interface ContainerWriterOptions {
   readonly identity: SlotIdentity;
   readonly placement: Placement;
   readonly control: Control;
-}
-
-/** What stands on the medium when `finish` returns: a prepared container, not yet claimed or committed. */
-export interface WrittenContainer {
-  readonly homes: SlotHomes;
-  /** In slot order. */
-  readonly extents: readonly Extent[];
-  readonly sealed: readonly Extent[];
-  readonly extentsDigest: Uint8Array;
-  readonly rootDigest: Uint8Array;
-  readonly journal: JournalPlace;
-  readonly mutableHomes: readonly [number, number];
-  readonly rawBytes: ByteLength;
-  readonly storedBytes: ByteLength;
 }
 
 /**
@@ -199,118 +182,31 @@ export class ContainerWriter {
       );
     }
     this.#streams.appendContent('control', this.#control);
-    const { tail, extents } = this.#planEnd(patchLength);
+    const { tail, extents } = planEnd({
+      position: this.#log.position,
+      planned: this.#planned,
+      clusterSize: this.#options.identity.clusterSize,
+      patchLength,
+    });
     const table = encodeExtents(extents);
-    for (let at = 0; at < table.length; at += MAX_FRAME_SIZE) {
-      this.#streams.appendContent('extents', table.subarray(at, at + MAX_FRAME_SIZE));
-    }
+    appendExtents(this.#streams, table);
     const logLength = this.#log.position;
     this.#log.finish(tail.dataSlots);
     const homes = new SlotHomes(extents, this.#planned.slotSize);
     const streams = this.#streams.heads(homes);
     const extentsDigest = sha256(table);
     const rootDigest = rootDigestOf(encodeStreamTable(streams), extentsDigest, this.#control);
-    const storedBytes = homes.slotCount * homes.slotSize;
-    const mutableHomes = [homes.homeOf(1), homes.homeOf(tail.mutableB)] as const;
-    this.#writeSpecial(homes, tail, {
-      slotCount: homes.slotCount,
-      dataEnd: tail.dataEnd,
-      journalSlots: tail.journal.length,
-      logLength,
-      usedBytes,
-      rawBytes: this.#rawBytes,
-      storedBytes,
-      extentCount: extents.length,
-      extentsDigest,
-      rootDigest,
-      mutableHomes,
-      lastAnchorHome: homes.homeOf(tail.lastAnchor),
-      streams,
-    });
-    return {
-      homes,
-      extents,
-      sealed: sealedExtents(homes, tail.dataEnd, tail.journal.length),
-      extentsDigest,
-      rootDigest,
-      journal: { homes, slots: tail.journal },
-      mutableHomes,
-      rawBytes: this.#rawBytes,
-      storedBytes,
-    };
-  }
-
-  /**
-   * The container's end depends on itself: its extent table lies in its log, and its journal must hold the patch that
-   * claims its extents. Both only grow, so repeating until nothing grows ends.
-   */
-  #planEnd(patchLength: (extents: readonly Extent[]) => ByteLength) {
-    const { slotSize } = this.#planned;
-    const unit = Math.max(slotSize, this.#options.identity.clusterSize) / slotSize;
-    let tableLength = 0;
-    let journalSlots = 2;
-    for (;;) {
-      const records = Math.ceil(tableLength / MAX_FRAME_SIZE);
-      const end = this.#log.position + records * recordLength(0, Math.min(tableLength, MAX_FRAME_SIZE));
-      const dataSlots = Math.ceil(end / payloadCapacity(slotSize));
-      let tail = planTail(dataSlots, journalSlots);
-      for (let more = 1; tail.slotCount % unit !== 0; more += 1)
-        tail = planTail(dataSlots, journalSlots + more);
-      const extents = this.#firstSlots(tail.slotCount);
-      const length = encodeExtents(extents).length;
-      const needed = journalSlotsFor(patchLength(extents), slotSize);
-      if (length <= tableLength && needed <= tail.journal.length) {
-        return { tail: { ...tail, dataSlots }, extents };
-      }
-      tableLength = Math.max(tableLength, length);
-      journalSlots = Math.max(journalSlots, needed);
-    }
-  }
-
-  /** The extents of the first `count` planned slots. Throws `refused` (`no-space`). */
-  #firstSlots(count: number): Extent[] {
-    const { slotSize, slotCount } = this.#planned;
-    if (count > slotCount) {
-      throw refused('the image does not fit into the free space', {
-        code: 'no-space',
-        expected: formatBytes(count * slotSize),
-        found: formatBytes(slotCount * slotSize),
-        wayOut: 'Free some space, or use a stronger compression level.',
-      });
-    }
-    const extents: Extent[] = [];
-    let left = count * slotSize;
-    for (const { start, length } of this.#planned.extents) {
-      if (left === 0) break;
-      const taken = Math.min(left, length);
-      extents.push({ start, length: taken });
-      left -= taken;
-    }
-    return extents;
-  }
-
-  #writeSpecial(homes: SlotHomes, tail: TailPlan, body: AnchorBody): void {
-    const { device } = this.#options;
-    const capacity = payloadCapacity(homes.slotSize);
-    const write = (kind: SlotPlace['kind'], index: number, payload: Uint8Array, logOffset: number): void => {
-      const slot = new Uint8Array(homes.slotSize);
-      slot.set(payload, homes.slotSize - capacity);
-      const home = homes.homeOf(index);
-      const nextHome = index + 1 < homes.slotCount ? homes.homeOf(index + 1) : home;
-      const place = { kind, index, home, nextHome, anchorHome: anchorHomeOf(homes, index), logOffset };
-      sealSlot(slot, this.#template, place, payload.length);
-      device.write(home, slot);
-    };
-    const empty = new Uint8Array(0);
-    write('mutable', 1, empty, 0);
-    tail.journal.forEach((index, ordinal) => {
-      write('journal', index, empty, ordinal * capacity);
-    });
-    write('mutable', tail.mutableB, empty, 0);
-    const anchors = new Set([tail.lastAnchor]);
-    for (let index = 0; index < homes.slotCount; index += ANCHOR_INTERVAL) anchors.add(index);
-    for (const index of anchors)
-      write('anchor', index, encodeAnchor(body, this.#control, homes, index, capacity), 0);
+    return writeEnd(
+      { device: this.#options.device, template: this.#template, control: this.#control, homes, tail },
+      {
+        logLength,
+        usedBytes,
+        rawBytes: this.#rawBytes,
+        extentsDigest,
+        rootDigest,
+        streams,
+      },
+    );
   }
 }
 

@@ -13,10 +13,12 @@ export const PHASES = {
   'verify-slots': 'checking the slots of the image',
   'verify-image': 'checking the image',
   'read-back': 'reading back what was written',
+  relocate: 'moving an image out of the way',
   claim: 'listing the image in the file system',
   write: 'writing the partition',
   release: 'removing the image from the file system',
-  wipe: 'overwriting the headers of the removed image',
+  mend: 'putting the image right where it lies',
+  wipe: 'overwriting the headers of what was removed',
 } as const;
 export type Phase = keyof typeof PHASES;
 

@@ -37,6 +37,8 @@ export interface CreatePlan {
   readonly listed: readonly ListedContainer[];
   readonly siblings: readonly Image[];
   readonly beside: Bystanders;
+  /** The highest sequence number that any image here has. */
+  readonly above: number;
 }
 
 /** Measures and places an image. Throws `refused` (`no-space`) with the numbers. */
@@ -45,7 +47,7 @@ export const makePlan = (
   access: PartitionAccess,
   { driver, fileSystem, view }: ViewedVolume,
   listed: readonly ListedContainer[],
-  request: Pick<CreateRequest, 'codec' | 'minFree'>,
+  request: Pick<CreateRequest, 'codec' | 'minFree'> & { readonly above: number },
 ): CreatePlan => {
   const { geometry } = fileSystem;
   const { clusterSize, clusterBase, clusterCount } = geometry;
@@ -97,6 +99,7 @@ export const makePlan = (
     listed,
     siblings: committed(listed),
     beside: bystanders(listed),
+    above: request.above,
   };
 };
 

@@ -12,6 +12,8 @@ import { type CreatePlan, committed, makePlan, type ViewedVolume } from './creat
 import { findEfiSystems } from './efi-system.ts';
 import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
+import { refuseChanged, requireReleases, strays } from './listed-files.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle, tidy } from './settle.ts';
@@ -93,12 +95,17 @@ const createOn = async (
   if (!request.dryRun) await settle(context, guard, given);
   const opened = openAndCheck(context, guard);
   const listed = listContainers(guard, opened.fileSystem);
-  const images = committed(listed);
+  refuseChanged(listed);
+  const images = [...committed(listed), ...displacedImages(listed)];
   protect(guard, [...images, ...bystanders(listed).damaged]);
   const replaced = replacedImages(images, request);
   replaced.forEach(refuseReadOnly);
+  requireReleases(opened.driver, guard, listed, context.now);
+  const above = latestOf(context, guard, opened.fileSystem, listed);
   for (const each of listed) {
+    const { id } = each.image ?? each.displaced ?? {};
     if (each.image?.state === 'committed' || isLeftover(each)) continue;
+    if (replaced.some((image) => image.id === id)) continue;
     context.note(
       `Container ${each.name} cannot be used: ${each.image?.reason ?? each.reason}. It is left alone, and not imaged.`,
       'warning',
@@ -119,7 +126,8 @@ const createOn = async (
       'warning',
     );
   }
-  const { early, preview } = planWithRoom(context, guard, access, { opened, listed, replaced }, request);
+  const situation = { opened, listed, replaced, above };
+  const { early, preview } = planWithRoom(context, guard, access, situation, request);
   requireClaim(context, preview, request.kind);
   const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
@@ -129,11 +137,13 @@ const createOn = async (
   const written = await writeContainer(context, guard, access, plan, request);
   const image = await commitContainer(context, guard, plan, written);
   try {
-    for (const old of plan.siblings.filter(({ id }) => replaced.some((each) => each.id === id))) {
+    for (const old of [...plan.siblings, ...displacedImages(plan.listed)]) {
+      if (!replaced.some(({ id }) => id === old.id)) continue;
       await removeImage(context, guard, { driver: plan.driver, image: old });
     }
     const left = plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id));
     refreshSiblings(guard, [...left, image], plan.beside);
+    refreshLocatorRecord(context, guard, [...left, image], plan.beside);
     return {
       image: reopened(guard, image),
       state: 'committed',
@@ -167,6 +177,8 @@ interface Situation {
   readonly opened: ViewedVolume;
   readonly listed: readonly ListedContainer[];
   readonly replaced: readonly Image[];
+  /** The highest sequence number that any image here has. */
+  readonly above: number;
 }
 
 /**
@@ -178,20 +190,22 @@ const planWithRoom = (
   context: JobContext,
   guard: Guard,
   access: PartitionAccess,
-  { opened, listed, replaced }: Situation,
+  { opened, listed, replaced, above }: Situation,
   request: Omit<CreateRequest, 'target' | 'partition'>,
 ): { readonly early: readonly Image[]; readonly preview: CreatePlan } => {
   const planWithout = (early: readonly Image[]) => {
     const view = new PatchBuilder(guard);
-    const gone = listed.filter(({ image }) => early.some((each) => each.id === image?.id));
+    const gone = listed.filter(({ image, displaced }) =>
+      early.some((each) => each.id === (image ?? displaced)?.id),
+    );
     for (const { name, paths } of gone) opened.driver.release(view, { name, paths, time: context.now });
     const left = listed.filter((each) => !gone.includes(each));
-    const preview = makePlan(context, access, { ...openVolume(view), view }, left, request);
+    const preview = makePlan(context, access, { ...openVolume(view), view }, left, { ...request, above });
     return { early, preview };
   };
   if (request.replaceFirst && replaced.length > 0) return planWithout(replaced);
   try {
-    return { early: [], preview: makePlan(context, access, opened, listed, request) };
+    return { early: [], preview: makePlan(context, access, opened, listed, { ...request, above }) };
   } catch (error) {
     const superseded = replaced.filter((image) =>
       replaced.some((other) => sequenceOf(other) > sequenceOf(image)),
@@ -207,20 +221,52 @@ const makeRoom = async (
   context: JobContext,
   guard: Guard,
   access: PartitionAccess,
-  { driver }: CreatePlan,
+  { driver, above }: CreatePlan,
   early: readonly Image[],
   request: Omit<CreateRequest, 'target' | 'partition'>,
 ): Promise<CreatePlan> => {
   try {
     for (const image of early) await removeImage(context, guard, { driver, image });
     const opened = openAndCheck(context, guard);
-    return makePlan(context, access, opened, listContainers(guard, opened.fileSystem), request);
+    const listed = listContainers(guard, opened.fileSystem);
+    return makePlan(context, access, opened, listed, { ...request, above });
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
       'An image that was to be replaced is removed already. Run the same command again.',
     );
   }
+};
+
+/** Containers that are whole, but for their place. */
+const displacedImages = (listed: readonly ListedContainer[]): Image[] =>
+  listed.flatMap(({ displaced }) => (displaced?.state === 'committed' ? [displaced] : []));
+
+/** The highest sequence number of all images, those included that a search without a file system would meet. */
+const latestOf = (
+  context: JobContext,
+  guard: Guard,
+  fileSystem: ViewedVolume['fileSystem'],
+  listed: readonly ListedContainer[],
+): number => {
+  let latest = 0;
+  for (const { image, displaced } of listed) {
+    const known = image ?? displaced;
+    if (known !== undefined) latest = Math.max(latest, sequenceOf(known));
+  }
+  try {
+    for (const { path, image } of strays(guard, fileSystem, listed)) {
+      latest = Math.max(latest, sequenceOf(image));
+      context.note(
+        `${path} is image ${image.id.slice(0, 8)}, moved out of its folder: it is imaged like any other file, and neither replaced nor kept by a restore as an image.`,
+        'warning',
+      );
+    }
+  } catch (error) {
+    // Folders too deep to walk, say: nothing that an image depends on.
+    if (!isHoldfastError(error) || error.kind === 'io') throw error;
+  }
+  return latest;
 };
 
 const sequenceOf = (image: Image): number => image.commit?.sequence ?? image.control.sequence;
@@ -265,7 +311,7 @@ const replacedImages = (
  * that cannot be opened may still be put together again, or be one of a newer version.
  */
 const isLeftover = ({ image }: ListedContainer): boolean =>
-  image?.state === 'prepared' || image?.state === 'removed';
+  image?.state === 'prepared' || image?.state === 'removed' || image?.state === 'superseded';
 
 /** Plans as far as is possible without writing. */
 const dryRun = (

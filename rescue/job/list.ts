@@ -13,9 +13,12 @@ export const list = async (request: ListRequest, options: JobOptions = {}): Prom
   const context = new JobContext(options);
   const subject = openSubject(request.target, false);
   try {
-    if (isContainerFile(subject)) return listFile(request);
-    const { depth, partition } = request;
-    const located = await locateOn(context, subject, { depth, partition });
+    const { depth, partition, aid } = request;
+    if (isContainerFile(subject)) {
+      if (aid !== undefined) context.note(`${request.target} is an image itself: --aid is of no use.`);
+      return listFile(request);
+    }
+    const located = await locateOn(context, subject, { depth, partition, aid });
     if (located.images.length === 0 && located.newer !== undefined) throw located.newer;
     const proposedTable = proposalFor(subject, located.images);
     return {
@@ -39,7 +42,7 @@ const listFile = (request: ListRequest): ListResult => {
   const file = openContainerFile(request.target);
   try {
     const { image } = file;
-    const state = image.state === 'removed' ? 'stale' : image.state;
+    const state = image.state === 'removed' || image.state === 'superseded' ? 'stale' : image.state;
     const found = {
       image,
       start: 0,
@@ -49,7 +52,7 @@ const listFile = (request: ListRequest): ListResult => {
       foundBy: 'filesystem',
     } as const;
     const size = image.device.size;
-    const step = { step: 'filesystem', found: 1, bytesRead: 0 } as const;
+    const step = { step: 'filesystem', found: 1, bytesRead: 0, bytesCovered: 0 } as const;
     return {
       target: request.target,
       depth: request.depth,

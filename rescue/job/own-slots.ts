@@ -6,6 +6,7 @@ import type { MutableHomes } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import type { JournalPlace } from '../image/journal.ts';
 import { SLOT_HEADER_SIZE } from '../image/layout.ts';
+import { mutableBIndex } from '../image/sealed.ts';
 import { hasSlotMagic, parseSlotHeader } from '../image/slot.ts';
 import type { ByteOffset, Run } from '../units.ts';
 import { containerName } from './identity.ts';
@@ -38,7 +39,8 @@ export const isOwnSlot = (
     if (!hasSlotMagic(bytes)) return false;
     const header = parseSlotHeader(bytes, home);
     return (
-      header.home === home &&
+      ((header.home === home && header.generation === image.identity.generation) ||
+        image.displaced === true) &&
       (index === undefined || header.index === index) &&
       Buffer.compare(header.imageId, image.identity.imageId) === 0
     );
@@ -70,12 +72,16 @@ export const clustersInUse = (fileSystem: FileSystem, image: Image): SpanSet => 
   );
 };
 
-/** The slots with these indices that are the image's own, and in clusters that are listed as its own or free. */
-const ownHomes = (partition: ReadableDevice, image: Image, indices: readonly number[]): ByteOffset[] => {
-  const homes = indices.flatMap((index) => {
+/** The slots with these indices that are the image's own, by what they say themselves. */
+const standingHomes = (partition: ReadableDevice, image: Image, indices: readonly number[]): ByteOffset[] =>
+  indices.flatMap((index) => {
     const home = image.homes.homeOf(index);
     return isOwnSlot(partition, home, image, index) ? [home] : [];
   });
+
+/** The slots with these indices that are the image's own, and in clusters that are listed as its own or free. */
+const ownHomes = (partition: ReadableDevice, image: Image, indices: readonly number[]): ByteOffset[] => {
+  const homes = standingHomes(partition, image, indices);
   if (homes.length === 0) return [];
   const { clusterSize, clusterBase } = image.identity;
   const { slotSize } = image.homes;
@@ -88,9 +94,19 @@ const ownHomes = (partition: ReadableDevice, image: Image, indices: readonly num
 };
 
 /** Where the image's commit record may be written: twice the same place where only one is left. */
-export const ownCommitHomes = (partition: ReadableDevice, image: Image): MutableHomes | undefined => {
-  if (image.mutableHomes === undefined) return undefined;
-  const [first, second = first] = ownHomes(partition, image, [1, image.homes.slotCount - 2]);
+export const ownCommitHomes = (partition: ReadableDevice, image: Image): MutableHomes | undefined =>
+  commitHomesAmong(image, (indices) => ownHomes(partition, image, indices));
+
+/** The same while no file system stands that could be asked: in the midst of a restore, of an image that it keeps. */
+export const standingCommitHomes = (partition: ReadableDevice, image: Image): MutableHomes | undefined =>
+  commitHomesAmong(image, (indices) => standingHomes(partition, image, indices));
+
+const commitHomesAmong = (
+  { mutableHomes, homes }: Image,
+  ownOf: (indices: readonly number[]) => ByteOffset[],
+): MutableHomes | undefined => {
+  if (mutableHomes === undefined) return undefined;
+  const [first, second = first] = ownOf([1, mutableBIndex(homes.slotCount)]);
   return first === undefined || second === undefined ? undefined : [first, second];
 };
 

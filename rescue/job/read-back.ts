@@ -2,7 +2,7 @@ import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, ioError } from '../errors.ts';
 import type { SlotHomes } from '../image/extents.ts';
-import { parseSlotHeader, payloadIntact } from '../image/slot.ts';
+import { parseSlotHeader, payloadIntact, type SlotIdentity } from '../image/slot.ts';
 import { MIB } from '../units.ts';
 import type { JobContext, Phase } from './context.ts';
 
@@ -51,18 +51,25 @@ export const forEachSlot = async (
   }
 };
 
-/** Reads a container back and compares every slot with the checksums it was written with. Throws `io` (`read-back`). */
+/**
+ * Reads a generation of a container back and compares every slot with the checksums it was written with. Throws `io`
+ * (`read-back`).
+ */
 export const readBackContainer = (
   context: JobContext,
   device: ReadableDevice,
   homes: SlotHomes,
-  imageId: Uint8Array,
+  { imageId, generation }: Pick<SlotIdentity, 'imageId' | 'generation'>,
+  phase: Phase = 'read-back',
 ): Promise<void> =>
-  forEachSlot(context, 'read-back', device, homes, (index, home, slot) => {
+  forEachSlot(context, phase, device, homes, (index, home, slot) => {
     try {
       const header = parseSlotHeader(slot, home);
       const same =
-        header.index === index && header.home === home && Buffer.compare(header.imageId, imageId) === 0;
+        header.index === index &&
+        header.home === home &&
+        header.generation === generation &&
+        Buffer.compare(header.imageId, imageId) === 0;
       if (same && payloadIntact(slot, header)) return;
     } catch (cause) {
       throw readBackError(index, home, cause);

@@ -57,6 +57,8 @@ export interface LadderStep {
   readonly step: FoundBy;
   readonly found: number;
   readonly bytesRead: ByteLength;
+  /** Bytes of TARGET about which the step leaves nothing to be learnt. */
+  readonly bytesCovered: ByteLength;
   readonly note?: string;
 }
 
@@ -131,12 +133,17 @@ export interface RestoreResult extends ImageResult {
 }
 
 export interface VerifyResult extends ImageResult {
+  /** With `repair`: those that are left. */
   readonly problems: readonly Problem[];
+  /** What was mended, one sentence each; only with `repair`. */
+  readonly repaired?: readonly string[];
 }
 
 export interface InfoResult extends ImageResult {
   /** More about the image, for people: name and value. */
   readonly facts: readonly (readonly [string, string])[];
+  /** Path of the recovery aid that was written. */
+  readonly aidOut?: string;
 }
 
 export interface RemoveResult extends ImageResult {
@@ -187,14 +194,21 @@ export interface CreateRequest extends CommonRequest {
 
 export interface ListRequest extends CommonRequest {
   readonly depth: 'quick' | 'full';
+  /** Path of a recovery aid to find images with. */
+  readonly aid?: string;
 }
 
 export interface SelectRequest extends CommonRequest {
+  /** Path of a recovery aid to find images with. */
+  readonly aid?: string;
   /** `latest`, `factory`, an id or its unique prefix, or a name. */
   readonly image: string;
 }
 
-export type InfoRequest = SelectRequest;
+export interface InfoRequest extends SelectRequest {
+  /** Where to write a recovery aid. */
+  readonly aidOut?: string;
+}
 
 export interface VerifyRequest extends SelectRequest {
   readonly repair: boolean;

@@ -3,7 +3,7 @@ import type { Guard } from '../device/guard.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import { type Patch, stepExtents, withPatch } from '../fs/patch.ts';
-import type { Image } from '../image/image.ts';
+import type { Image, ImageState } from '../image/image.ts';
 import { clearJournal, type JournalEntry, readJournal } from '../image/journal.ts';
 import { locate } from '../locate/locate.ts';
 import { GIB } from '../units.ts';
@@ -14,6 +14,9 @@ import { readBackContainer } from './read-back.ts';
 import { removeImage, wipeHeaders } from './removal.ts';
 import { bystanders, commitImage, protect, refreshSiblings } from './siblings.ts';
 import { listContainers, mutableExtents, openVolume, type PartitionAccess } from './volume.ts';
+
+/** States of listed containers that are no images. */
+const LEFTOVER: ReadonlySet<ImageState> = new Set(['prepared', 'removed', 'superseded']);
 
 /** On volumes up to this size the search is exhaustive: it takes seconds. */
 const SMALL = 4 * GIB;
@@ -37,7 +40,7 @@ export const settle = async (context: JobContext, guard: Guard, access: Partitio
   if (fileSystem.refusals().length > 0) return;
   const listed = listContainers(guard, fileSystem);
   protect(guard, [...committedOf(listed), ...bystanders(listed).damaged]);
-  const unfinished = listed.filter(({ image }) => image?.state === 'prepared' || image?.state === 'removed');
+  const unfinished = listed.filter(({ image }) => image !== undefined && LEFTOVER.has(image.state));
   // Whatever is damaged is for `check` to name; it is not made worse.
   if (unfinished.length === 0 || fileSystem.check(1).length > 0) return;
   for (const { name, image } of unfinished) {
@@ -152,7 +155,7 @@ const finish = async (
   if (!isBegun(guard, image)) return false;
   try {
     // Journal and mutable slots carry no payload checksum, all others are checked in full.
-    await readBackContainer(context, guard, image.homes, image.identity.imageId);
+    await readBackContainer(context, guard, image.homes, image.identity);
   } catch (error) {
     if (!isHoldfastError(error, 'io')) throw error;
     return false;

@@ -1,5 +1,5 @@
 import type { Guard } from '../device/guard.ts';
-import { readCommit, type Sibling, writeCommit } from '../image/commit.ts';
+import { type MutableHomes, readCommit, type Sibling, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { MAX_SIBLINGS } from '../image/layout.ts';
 import { ownCommitHomes } from './own-slots.ts';
@@ -16,10 +16,14 @@ export const siblingOf = (image: Image): Sibling => ({
   extentsDigest: image.extentsDigest,
 });
 
+/** Under what name a guard knows a generation of an image. */
+export const protectionKey = ({ id, identity }: Pick<Image, 'id' | 'identity'>): string =>
+  `${id}/${identity.generation}`;
+
 /** Protects sealed slots and mutable areas of committed images against every write that does not ask for them. */
 export const protect = (guard: Guard, images: readonly Image[]): void => {
   for (const image of images)
-    guard.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
+    guard.protect(protectionKey(image), { sealed: image.sealed, mutable: mutableExtents(image) });
 };
 
 /** Containers of a partition that are listed beside its committed images, and are not given up either. */
@@ -42,7 +46,11 @@ export const NO_BYSTANDERS: Bystanders = { damaged: [], closed: 0 };
  * What the commit record of `image` says of the others: of those that no anchor opens only that there are more. Always in the
  * same order, whichever order the file system lists them in.
  */
-const listFor = (image: Pick<Image, 'id'>, images: readonly Image[], { damaged, closed }: Bystanders) => {
+export const listFor = (
+  image: Pick<Image, 'id'>,
+  images: readonly Image[],
+  { damaged, closed }: Bystanders,
+) => {
   const siblings = [...images, ...damaged]
     .filter((each) => each.id !== image.id)
     .sort((a, b) => (a.id < b.id ? -1 : 1))
@@ -61,6 +69,7 @@ export const refreshSiblings = (
   guard: Guard,
   images: readonly Image[],
   beside: Bystanders = NO_BYSTANDERS,
+  commitHomes: CommitHomes = ownCommitHomes,
 ): void => {
   for (const image of images) {
     const others = listFor(image, images, beside);
@@ -75,13 +84,16 @@ export const refreshSiblings = (
         .join();
     const listed = others.siblings.slice(0, MAX_SIBLINGS);
     if (key(current.siblings) === key(listed) && current.siblingTotal === others.siblingTotal) continue;
-    const own = ownCommitHomes(guard, image);
+    const own = commitHomes(guard, image);
     if (own === undefined) continue;
     guard.withOpened(mutableExtents(image), (opened) => {
       writeCommit(opened, own, { ...current, ...others });
     });
   }
 };
+
+/** Where the commit record of an image may be written; see `ownCommitHomes`. */
+export type CommitHomes = (guard: Guard, image: Image) => MutableHomes | undefined;
 
 /** What it takes to commit a container whose slots are written and whose clusters the file system lists. */
 export interface Commitment {

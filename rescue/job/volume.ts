@@ -108,18 +108,23 @@ export interface ListedContainer {
   readonly paths: readonly string[];
   readonly runs: readonly Run[];
   readonly image: Image | undefined;
+  /** The image, if a defragmenter moved these clusters. */
+  readonly displaced: Image | undefined;
   /** Why there is none, for people. */
   readonly reason: string;
 }
 
 export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] =>
-  openContainers(device, fileSystem).map(({ container: { name, paths, runs }, image, reason }) => ({
-    name,
-    paths,
-    runs,
-    image,
-    reason,
-  }));
+  openContainers(device, fileSystem).map(
+    ({ container: { name, paths, runs }, image, displaced, reason }) => ({
+      name,
+      paths,
+      runs,
+      image,
+      displaced,
+      reason,
+    }),
+  );
 
 /** Throws `refused` (`container.read-only`) for a container into which only a newer version may write. */
 export const refuseReadOnly = (image: Pick<Image, 'id' | 'unknownRoCompat'>): void => {

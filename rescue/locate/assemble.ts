@@ -9,7 +9,7 @@ import { decodeExtents, SlotHomes } from '../image/extents.ts';
 import type { Image, ImageState } from '../image/image.ts';
 import { ANCHOR_INTERVAL, MAX_JOURNAL_SLOTS } from '../image/layout.ts';
 import { LogReader, type SlotSource } from '../image/log-reader.ts';
-import { checkAgreement } from '../image/reader.ts';
+import { checkAgreement, SUPERSEDED } from '../image/reader.ts';
 import { sha256 } from '../image/record.ts';
 import { RANK, ScannedLog } from '../image/scanned-log.ts';
 import { ScannedMap } from '../image/scanned-map.ts';
@@ -273,6 +273,9 @@ const stateOf = (
 ): { readonly state: ImageState; readonly reason: string } => {
   const how = `put together from ${slots} single slots`;
   if (commit?.state === 'removed') return { state: 'removed', reason: 'the image was removed' };
+  if (commit?.state === 'superseded' && commit.generation === identity.generation) {
+    return { state: 'superseded', reason: SUPERSEDED };
+  }
   if (lostData > 0) {
     return {
       state: 'damaged',

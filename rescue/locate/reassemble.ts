@@ -75,7 +75,7 @@ export class Reassembly {
       if (before !== undefined && before.image.state !== 'damaged') continue;
       try {
         const assembled = assemble(this.#device, traces, this.#diskOffset);
-        if (before === undefined || assembled.image.state !== 'damaged') chosen.set(id, assembled);
+        if (before === undefined || assembled.image.state === 'committed') chosen.set(id, assembled);
       } catch (error) {
         if (!isHoldfastError(error) || error.kind === 'io') throw error;
         this.#failures.push(`${id.slice(0, 8)}, generation ${traces.identity.generation}: ${error.message}`);

@@ -204,6 +204,9 @@ test('commit record with its CRC made right', (t) => {
     state: 'none',
     sibling_count: 'none',
     sibling_total: 'ok',
+    begun_generation: 'ok*6 field.too-large*2',
+    old_first_anchor: 'ok*6 field.too-large*2',
+    old_last_anchor: 'ok*6 field.too-large*2',
     crc: 'ok',
   });
   t.regex(siblings!, /^ok\*22 (field\.too-large\*2 ok\*6 ){4}field\.too-large\*2 ok\*\d+$/);

@@ -3,9 +3,10 @@ import type { Device } from '../../rescue/device/device.ts';
 import { encodeFrame } from '../../rescue/image/codec.ts';
 import { writeCommit } from '../../rescue/image/commit.ts';
 import type { Control } from '../../rescue/image/control.ts';
+import type { WrittenContainer } from '../../rescue/image/ending.ts';
 import { NO_DIGEST, type RecordRun, sha256 } from '../../rescue/image/record.ts';
 import { formatImageId, type SlotIdentity } from '../../rescue/image/slot.ts';
-import { ContainerWriter, type WrittenContainer } from '../../rescue/image/writer.ts';
+import { ContainerWriter } from '../../rescue/image/writer.ts';
 import { type ByteLength, type Extent, MIB, type Run } from '../../rescue/units.ts';
 import { identityOf } from './containers.ts';
 

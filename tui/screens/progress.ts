@@ -17,7 +17,7 @@ export interface ProgressView {
 }
 
 /** Phases in which the target is written: only there does stopping leave something to be done again. */
-const WRITING: ReadonlySet<Phase> = new Set(['write', 'read-back', 'claim', 'release', 'wipe']);
+const WRITING: ReadonlySet<Phase> = new Set(['write', 'read-back', 'relocate', 'claim', 'release', 'wipe']);
 
 const sentenceOf = (run: JobRun, view: ProgressView): string => {
   if (run.stopping) return 'Stopping at the next safe point...';

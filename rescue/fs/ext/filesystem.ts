@@ -2,6 +2,7 @@ import type { ReadableDevice } from '../../device/device.ts';
 import type { ContainerTest, FileSystem, FileSystemKind } from '../filesystem.ts';
 import { first } from '../findings.ts';
 import { allocatedRuns, badRuns, blankRuns } from './allocation.ts';
+import { unusedBootSectors } from './boot-area.ts';
 import { findProblems } from './check.ts';
 import { listContainers } from './containers.ts';
 import { listExcludes } from './excludes.ts';
@@ -83,6 +84,7 @@ export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume, swap))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
+    unusedBootSectors: () => unusedBootSectors(device),
     parameters: () => parametersOf(volume),
   };
 };

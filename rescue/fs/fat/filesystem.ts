@@ -79,6 +79,7 @@ export const openFat = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
+    unusedBootSectors: () => [],
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume))],

@@ -255,7 +255,7 @@ export const imagesOn = (device: MemoryDevice): Image[] =>
 export const faultsOfImage = async (context: JobContext, image: Image): Promise<string[]> => {
   const faults: string[] = [];
   try {
-    await readBackContainer(context, image.device, image.homes, image.identity.imageId);
+    await readBackContainer(context, image.device, image.homes, image.identity);
     await verifyFrames(context, image, image.control.spaces, ({ reason }) => faults.push(reason));
   } catch (error) {
     faults.push(String(error));
