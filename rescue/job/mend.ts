@@ -84,7 +84,14 @@ export const mendContainer = async (
   const newer = listed.find(({ image: other }) => other?.id === image.id && other.state === 'committed');
   const isOver = image.state === 'superseded' || image.state === 'removed';
   if (newer !== undefined || isOver) {
-    await removeImage(context, guard, { driver, image, name: container.name });
+    const successor = newer?.image;
+    protect(guard, successor === undefined ? [] : [successor]);
+    await removeImage(context, guard, {
+      driver,
+      image,
+      name: container.name,
+      ...(successor === undefined ? {} : { successor }),
+    });
     return { id: image.id, how: 'superseded' };
   }
   if (image.state !== 'committed') {
@@ -262,5 +269,6 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   commitCopy(guard, { old, copy, others, beside: bystanders(listed), now: context.now });
   guard.withOpened(open, (device) => clearJournal(device, journal));
   guard.giveUp(protectionKey(image));
-  await removeImage(context, guard, { driver, image, name: container.name });
+  const successor = openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
+  await removeImage(context, guard, { driver, image, name: container.name, successor });
 };
