@@ -80,6 +80,26 @@ export function* intersect(left: Iterable<Span>, right: Iterable<Span>): Generat
   }
 }
 
+/** What lies in either. Streams both. */
+export function* union(left: Iterable<Span>, right: Iterable<Span>): Generator<Span> {
+  const merged = function* (): Generator<Span> {
+    const a = left[Symbol.iterator]();
+    const b = right[Symbol.iterator]();
+    let x = a.next();
+    let y = b.next();
+    while (!x.done || !y.done) {
+      if (y.done || (!x.done && x.value.start <= y.value.start)) {
+        yield x.value as Span;
+        x = a.next();
+      } else {
+        yield y.value;
+        y = b.next();
+      }
+    }
+  };
+  yield* coalesce(merged());
+}
+
 /** A sorted list that answers "does this touch any?" in logarithmic time. */
 export class SpanSet {
   readonly spans: readonly Span[];

@@ -55,6 +55,8 @@ const placeOf = ({ target, values }: Invocation) => ({
   ...(values.partition === undefined ? {} : { partition: values.partition }),
 });
 
+const aidOf = ({ values }: Invocation) => (values.aid === undefined ? {} : { aid: values.aid });
+
 const commandOf = ({ invocation }: CommandContext): string => equivalentCommand(invocation);
 
 const create = async (context: CommandContext): Promise<Outcome> => {
@@ -85,7 +87,8 @@ const create = async (context: CommandContext): Promise<Outcome> => {
 
 const list = async (context: CommandContext): Promise<Outcome> => {
   const { invocation, jobs, width } = context;
-  const request = { ...placeOf(invocation), depth: invocation.values.depth ?? 'quick' };
+  const depth = invocation.values.depth ?? 'quick';
+  const request = { ...placeOf(invocation), ...aidOf(invocation), depth };
   const result = await jobs.list(request, context.options);
   const found = result.images.length > 0;
   return {
@@ -99,11 +102,14 @@ const list = async (context: CommandContext): Promise<Outcome> => {
 
 const selectionOf = (invocation: Invocation) => ({
   ...placeOf(invocation),
+  ...aidOf(invocation),
   image: invocation.values.image ?? 'latest',
 });
 
 const info = async (context: CommandContext): Promise<Outcome> => {
-  const result = await context.jobs.info(selectionOf(context.invocation), context.options);
+  const { aidOut } = context.invocation.values;
+  const request = { ...selectionOf(context.invocation), ...(aidOut === undefined ? {} : { aidOut }) };
+  const result = await context.jobs.info(request, context.options);
   return {
     exit: 'done',
     document: { ...result, command: commandOf(context) },
@@ -139,6 +145,7 @@ const restore = async (context: CommandContext): Promise<Outcome> => {
       ...(values.from === undefined ? {} : { from: values.from }),
       ...(values.to === undefined ? {} : { to: values.to }),
       drop: values.drop ?? [],
+      ...(values.companions === true ? { companions: true } : {}),
       salvage: values.salvage ?? false,
       verifyAfter,
       dryRun: values.dryRun ?? false,

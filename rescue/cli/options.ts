@@ -37,6 +37,7 @@ export interface OptionValues {
   readonly from?: string;
   readonly to?: string;
   readonly drop?: readonly string[];
+  readonly companions?: boolean;
   readonly salvage?: boolean;
   /** False with `--no-verify-after`. */
   readonly verifyAfter?: boolean;
@@ -76,6 +77,11 @@ const IMAGE: OptionSpec = {
   help: 'which image: latest, factory, an id or its beginning, or a name',
   read: readSelection,
   fallback: 'latest',
+};
+const AID: OptionSpec = {
+  flags: '--aid <FILE>',
+  help: 'look where this recovery aid file says first',
+  read: readPath,
 };
 const DRY_RUN: OptionSpec = {
   flags: '--dry-run',
@@ -147,25 +153,31 @@ export const COMMANDS = {
       choices: DEPTHS,
       fallback: 'quick',
     },
-    { flags: '--aid <FILE>', help: 'recovery aid file to find images with', read: readPath, notYet: true },
+    AID,
   ]),
   info: spec('show all that is known of one image', TARGET_OR_FILE_HELP, [
     PARTITION,
     IMAGE,
-    { flags: '--aid-out <FILE>', help: 'write a recovery aid file', read: readPath, notYet: true },
+    AID,
+    {
+      flags: '--aid-out <FILE>',
+      help: 'write a recovery aid file: a text that says where the images are, to be kept elsewhere',
+      read: readPath,
+    },
   ]),
   verify: spec('check that an image is whole', TARGET_OR_FILE_HELP, [
     PARTITION,
     IMAGE,
+    AID,
     {
       flags: '--repair',
-      help: 'rewrite slot headers after a defragmenter has moved the container',
-      notYet: true,
+      help: 'mend what can be: a container that a defragmenter moved, lost copies of anchors and commit records',
     },
   ]),
   restore: spec('bring a partition back from an image', TARGET_HELP, [
     PARTITION,
     IMAGE,
+    AID,
     { flags: '--from <FILE>', help: 'read the image from this container file (.hfi)', read: readPath },
     { flags: '--to <TARGET2>', help: 'restore to this partition, disk or file instead', read: readPath },
     {
@@ -173,6 +185,10 @@ export const COMMANDS = {
       help: 'the restore may destroy this other image (repeatable)',
       read: readSelection,
       repeatable: true,
+    },
+    {
+      flags: '--companions',
+      help: 'write back what else a machine boots from (boot gap, BIOS boot partition, EFI system partition), although the partition table is kept',
     },
     { flags: '--salvage', help: 'restore what can be read of a damaged image, and say what cannot' },
     { flags: '--no-verify-after', help: 'do not read back what was written' },
@@ -182,6 +198,7 @@ export const COMMANDS = {
   remove: spec('remove one image, and give its space back', TARGET_HELP, [
     PARTITION,
     { flags: IMAGE.flags, help: IMAGE.help, read: readSelection, required: true },
+    AID,
     DRY_RUN,
     YES,
   ]),

@@ -71,6 +71,9 @@ const TABLE: Record<RestoreResult['partitionTable'], string> = {
   none: 'It is a new file, which holds the partition and nothing else.',
 };
 
+const companionLines = ({ companions = [] }: RestoreResult): string[] =>
+  companions.length === 0 ? [] : [`Written beside the partition: ${companions.join(', ')}.`];
+
 const keptLines = ({ imagesKept }: RestoreResult): string[] =>
   imagesKept.length === 0
     ? []
@@ -99,6 +102,7 @@ export const restoreReport = (
   return [
     `${capitalised(options.to === result.target ? placeOf(options.to, image) : printable(options.to))}${labelled(image)} is restored from the ${image.kind} ${title(image)}, made ${formatTime(image.created)}${whole}.`,
     TABLE[result.partitionTable],
+    ...companionLines(result),
     ...keptLines(result),
     ...lostLines(result),
     ...(options.verifyAfter
@@ -127,15 +131,26 @@ const problemLines = (problem: Problem, width: number): string[] => {
 const DAMAGED =
   'What to do: make a new image if the partition itself is well (holdfast create); if it is not, what is whole of this one can be brought back with holdfast restore --salvage.';
 
-export const verifyReport = ({ image, stats, problems }: VerifyResult, width: number): string[] => [
-  problems.length === 0
-    ? `The ${image.kind} ${title(image)}: no problem found.`
-    : `The ${image.kind} ${title(image)}: ${count(problems.length, 'problem')}.`,
-  ...stateLines(image),
-  ...problems.flatMap((problem) => problemLines(problem, width)),
-  ...(problems.length === 0 ? [] : [wrap(DAMAGED, { width })]),
-  ...statLines(stats),
-];
+const repairedLines = ({ repaired }: VerifyResult): string[] => {
+  if (repaired === undefined) return [];
+  return repaired.length === 0
+    ? ['There was nothing that a repair could mend.']
+    : ['Mended:', ...repaired.map((line) => `  - ${line}`)];
+};
+
+export const verifyReport = (result: VerifyResult, width: number): string[] => {
+  const { image, stats, problems } = result;
+  return [
+    problems.length === 0
+      ? `The ${image.kind} ${title(image)}: no problem found.`
+      : `The ${image.kind} ${title(image)}: ${count(problems.length, 'problem')}.`,
+    ...repairedLines(result),
+    ...stateLines(image),
+    ...problems.flatMap((problem) => problemLines(problem, width)),
+    ...(problems.length === 0 ? [] : [wrap(DAMAGED, { width })]),
+    ...statLines(stats),
+  ];
+};
 
 const imageFacts = (image: ImageSummary): [string, string][] => [
   ['id', image.id],
@@ -155,8 +170,12 @@ const imageFacts = (image: ImageSummary): [string, string][] => [
   ['stored', `${exactBytes(image.storedBytes)}, in ${count(image.extents.length, 'piece')} on the disk`],
 ];
 
-export const infoReport = (result: InfoResult): string[] =>
-  facts([
+export const infoReport = (result: InfoResult): string[] => [
+  ...facts([
     ...imageFacts(result.image),
     ...result.facts.map(([name, value]): [string, string] => [printable(name), printable(value)]),
-  ]);
+  ]),
+  ...(result.aidOut === undefined
+    ? []
+    : [`A recovery aid was written to ${printable(result.aidOut)}. Keep it on another disk.`]),
+];

@@ -127,7 +127,16 @@ export const CODEC = { zero: 0, store: 1, zstd: 2, xz: 3 } as const;
 export type Codec = keyof typeof CODEC;
 
 /** Address spaces: what the unit numbers of a record count. */
-export const SPACE = { partition: 0, 'boot gap': 1, 'bios boot': 2, esp: 3, outside: 4 } as const;
+export const SPACE = {
+  partition: 0,
+  'boot gap': 1,
+  'bios boot': 2,
+  esp: 3,
+  outside: 4,
+  'second esp': 5,
+  'third esp': 6,
+  'fourth esp': 7,
+} as const;
 export type SpaceName = keyof typeof SPACE;
 
 export const RECORD_HEADER = struct('record header', 96, {
@@ -267,20 +276,37 @@ export const JOURNAL_HEADER = struct('journal header', 512, {
   crc: [508, 'u32le', 'CRC-32 of bytes 0 to 507'],
 });
 
-/** Head of an encoded patch, followed by its writes. */
+/** Head of an encoded patch, followed by its steps. */
 export const PATCH_HEAD = struct('patch head', 16, {
   sector_size: [0, 'u32le', 'bytes'],
   phases: [4, 'u32le', 'number of phases'],
-  writes: [8, 'u64le', 'number of writes that follow'],
+  steps: [8, 'u64le', 'number of steps that follow'],
 });
 
-/** Head of one write: followed by the before-image (absent in a scratch write) and the after-image. */
-export const PATCH_WRITE = struct('patch write', 24, {
+export const STEP_KIND = { write: 0, scratch: 1, fill: 2, link: 3, free: 4 } as const;
+
+/** Head of one step. What follows depends on its kind. */
+export const PATCH_STEP = struct('patch step', 24, {
   phase: [0, 'u32le', 'from 0, never falling'],
-  scratch: [4, 'u32le', '1: what was there before does not matter'],
+  kind: [4, 'u32le', '0 write, 1 scratch, 2 fill, 3 link, 4 free'],
   offset: [8, 'u64le', 'bytes from the partition start'],
-  length: [16, 'u32le', 'bytes'],
+  length: [16, 'u32le', 'bytes; of one copy of the table where kind is link or free'],
+  value: [20, 'u32le', 'fill: the byte; link, free: what the last entry of a chain holds'],
 });
+
+/** Behind a step of kind link or free, followed by the runs. */
+export const PATCH_CHAIN = struct('patch chain', 8, {
+  copies: [0, 'u32le', 'copies of the table, one behind the other: 1 to 255'],
+  runs: [4, 'u32le', 'runs that follow: 1 to 1048576'],
+});
+
+export const PATCH_RUN = struct('patch run', 8, {
+  start: [0, 'u32le', 'number of the first entry, from 2'],
+  length: [4, 'u32le', 'bits 0 to 30: entries; bit 31: the chain ends here'],
+});
+/** Bit 31 of a patch run's length. */
+export const CHAIN_ENDS = 0x8000_0000;
+export { MAX_CHAIN_RUNS } from '../fs/patch-operation.ts';
 
 export const AUDIT_MAGIC = 'HFAUDIT1';
 /** Position of the audit record in the first mutable slot. */
@@ -304,4 +330,57 @@ export const AUDIT = struct('audit record', 512, {
   latest: [48, 'bytes:256', 'up to 16 latest entries, oldest first'],
   count: [304, 'u32le', 'entries in latest'],
   crc: [508, 'u32le', 'CRC-32 of bytes 0 to 507'],
+});
+
+/** As `SLOT_MAGIC`: 0x89, eight letters, CR LF ^Z LF, three random bytes. */
+export const LOCATOR_MAGIC = Uint8Array.of(
+  0x89,
+  0x48,
+  0x46,
+  0x4c,
+  0x4f,
+  0x43,
+  0x41,
+  0x54,
+  0x45,
+  0x0d,
+  0x0a,
+  0x1a,
+  0x0a,
+  0x6b,
+  0xe2,
+  0x91,
+);
+/** Images that a locator record has room for. */
+export const MAX_LOCATED = 4;
+export const LOCATED_KIND = { user: 1, factory: 2 } as const;
+export const LOCATED_STATE = { committed: 1, damaged: 2 } as const;
+
+/** One image that a locator record names. */
+export const LOCATED_IMAGE = struct('located image', 88, {
+  image_id: [0, 'bytes:16', ''],
+  generation: [16, 'u64le', ''],
+  sequence: [24, 'u64le', 'number of the image in its partition'],
+  first_anchor_home: [32, 'u64le', ''],
+  last_anchor_home: [40, 'u64le', ''],
+  extents_digest: [48, 'bytes:32', 'SHA-256 of its delta-coded extent table'],
+  kind: [80, 'u8', '1 user, 2 factory'],
+  state: [81, 'u8', 'when the record was written: 1 committed, 2 damaged'],
+});
+
+export const LOCATOR_RECORD = struct('locator record', 512, {
+  magic: [0, 'bytes:16', 'constant, see above'],
+  features_compat: [16, 'u32le', 'unknown bits: may be ignored'],
+  features_ro_compat: [20, 'u32le', 'unknown bits: read, never write'],
+  features_incompat: [24, 'u32le', 'unknown bits: no record'],
+  file_system: [28, 'u8', 'as in slot headers'],
+  image_count: [29, 'u8', 'images listed here, at most 4'],
+  image_total: [30, 'u16le', 'containers there are; above image_count some are not listed'],
+  serial: [32, 'u64le', 'rises with every record that is written here; of several the highest counts'],
+  home: [40, 'u64le', 'byte offset of this record from the partition start'],
+  partition_offset: [48, 'u64le', 'byte offset of the partition on its disk, as the newest image has it'],
+  partition_size: [56, 'u64le', 'bytes'],
+  file_system_uuid: [64, 'bytes:16', 'UUID, or the volume serial, left-aligned'],
+  images: [96, 'bytes:352', '4 entries of 88 bytes, later images before earlier ones'],
+  crc: [504, 'u32le', 'CRC-32 of bytes 0 to 503'],
 });

@@ -31,8 +31,7 @@ export const describeImage = (
   request: Pick<CreateRequest, 'kind' | 'name' | 'codec'>,
   imageId: Uint8Array,
 ) => {
-  const latest = Math.max(0, ...plan.siblings.map((image) => image.commit?.sequence ?? 0));
-  const sequence = nextOf(latest, 'sequence number');
+  const sequence = nextOf(plan.above, 'sequence number');
   const control = controlOf(access, plan.fileSystem, {
     imageId,
     kind: request.kind,

@@ -30,6 +30,8 @@ export interface RestorePlace {
   readonly partition: Guard;
   /** The whole disk, where its table is in our care. */
   readonly disk: Guard | undefined;
+  /** The same, for looking at. */
+  readonly subject?: Subject;
   readonly table: Subject['table'];
   /** Where the partition starts on the disk, or on TARGET. */
   readonly start: ByteOffset;
@@ -72,13 +74,14 @@ const tooSmall = (path: string, needed: ByteLength, found: ByteLength) =>
 
 /**
  * Opens TARGET for restoring `chosen` in place. The partition is written through its own node where it has one, so that a
- * mounted neighbour does not matter; otherwise the whole of TARGET is opened exclusively.
+ * mounted neighbour does not matter; otherwise, and with `wholeDisk`, the whole of TARGET is opened exclusively.
  */
 export const openInPlace = (
   path: string,
   chosen: Found,
   kept: readonly Found[],
   everything: readonly Found[],
+  options: { readonly wholeDisk?: boolean | undefined } = {},
 ): RestorePlace => {
   const { sectorSize } = chosen.image.identity;
   const looking = openSubject(path, false, sectorSize);
@@ -91,7 +94,7 @@ export const openInPlace = (
   const entry =
     table?.valid === true ? table.partitions.find((each) => each.start === chosen.start) : undefined;
   const node =
-    entry !== undefined && target.kind === 'disk'
+    entry !== undefined && target.kind === 'disk' && options.wholeDisk !== true
       ? target.nodes.find((each) => each.number === entry.number)
       : undefined;
   const inPartition = kept
@@ -141,6 +144,7 @@ export const openInPlace = (
     identity: subject.target.identity,
     partition,
     disk: isDisk ? disk : undefined,
+    subject,
     table: subject.table,
     start: chosen.start,
     traffic: () => subject.device.traffic,
@@ -224,6 +228,7 @@ export const openElsewhere = async (
     identity: target.identity,
     partition: new Guard(new Window(disk, { start, length: size }, path)),
     disk: asDisk ? disk : undefined,
+    subject,
     table: asDisk ? readTable(disk) : undefined,
     start,
     traffic: () => subject.device.traffic,

@@ -2,8 +2,10 @@ import { basename } from 'node:path';
 import { totalLength } from '../bytes/runs.ts';
 import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
+import { isEfiSystemSpace } from '../partition/companion.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import { formatBytes, formatSeconds } from '../units.ts';
+import type { CompanionPlan } from './companions.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
@@ -55,6 +57,7 @@ export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
   table: TablePlan | undefined,
+  companions: CompanionPlan,
   lost: Losses,
   moves: readonly Move[] = [],
 ): Intent => {
@@ -82,6 +85,9 @@ export const restoreIntent = (
       ...(source.reading === undefined || !place.inPlace ? [] : [source.reading]),
       `The partition of ${formatBytes(image.control.partition.size)} at byte ${place.start} gets back ${formatBytes(image.usedBytes)} as of ${formatSeconds(image.control.created)}.`,
       ...(table === undefined ? [] : [`Partition table: ${table.action} (${table.reason}).`]),
+      ...companions.writes.map(
+        (each) => `The ${each.name} at byte ${each.space.start} is written as it was then.`,
+      ),
     ],
     keeps: [
       ...kept.map((each) =>
@@ -92,11 +98,18 @@ export const restoreIntent = (
       ...(place.isNew
         ? []
         : [
+            ...companions.left,
             `${formatBytes(untouchedBytes(image))} that were free then are left as they are, but for what lists the images.`,
           ]),
     ],
     loses: [
       ...(place.isNew ? [] : [`Everything that is on this partition now and is not in the image.`]),
+      ...companions.writes
+        .filter(({ space }) => !place.isNew && isEfiSystemSpace(space.id))
+        .map(
+          (each) =>
+            `Everything that is on the ${each.name} at byte ${each.space.start} now and is not in the image.`,
+        ),
       ...gone.map((each) => `${name(each)} will be destroyed.`),
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,

@@ -3,9 +3,10 @@ import { isHoldfastError } from '../errors.ts';
 import { continueAudit, readAudit } from '../image/audit.ts';
 import { type Commit, type MutableHomes, nextGeneration, readCommit, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
+import { COMMIT_POSITION } from '../image/layout.ts';
 import { openImage } from '../image/reader.ts';
 import { type RelocationPlan, writeRelocated } from '../image/relocation.ts';
-import type { ByteOffset, Extent } from '../units.ts';
+import { type ByteOffset, type Extent, roundDown } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { standingCommitHomes } from './own-slots.ts';
 import { readBackContainer } from './read-back.ts';
@@ -51,9 +52,12 @@ const currentCommit = (guard: Guard, { image, homes }: OldGeneration): Commit | 
 const rewrite = (guard: Guard, old: OldGeneration, change: Partial<Commit>): void => {
   const current = currentCommit(guard, old);
   if (current === undefined) throw new RangeError('an image without a commit record is not relocated');
-  const { slotSize } = old.image.homes;
-  const slots = old.homes.map((start): Extent => ({ start, length: slotSize }));
-  guard.withOpened(slots, (opened) => {
+  // No more than the sectors of the record: where clusters were moved, the rest of the slot may lie elsewhere.
+  const unit = guard.sectorSize;
+  const sectors = old.homes.map(
+    (home): Extent => ({ start: roundDown(home + COMMIT_POSITION, unit), length: unit }),
+  );
+  guard.withOpened(sectors, (opened) => {
     writeCommit(opened, old.homes, { ...current, ...change });
   });
 };

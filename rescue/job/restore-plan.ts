@@ -77,10 +77,7 @@ export const planView = (
   const moves = makeWay({ driver, editor, image, survivors }, ground, movers);
   // Zeroed, not stored: what must not come back to life, such as the head of a hibernation file.
   for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
-  const changed = wholeWhereFree(
-    image,
-    new SpanSet(editor.changes().map(({ offset, after }) => ({ start: offset, length: after.length }))),
-  );
+  const changed = wholeWhereFree(image, new SpanSet(editor.changedExtents()));
   const { geometry } = driver.open(editor);
   if (geometry.size > image.control.partition.size) {
     throw refused('the restored file system would be larger than its partition', { code: 'geometry' });

@@ -1,5 +1,6 @@
 import { corrupt, notFound, refused, usage } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { DEVICE_KIND } from '../image/layout.ts';
 import { formatImageId } from '../image/slot.ts';
 import { type Found, markSuperseded, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
@@ -36,7 +37,7 @@ export const findSource = async (
       wayOut: `Name the partition or disk, and give the image with --from ${request.target}.`,
     });
   }
-  const { partition } = request;
+  const { partition, aid } = request;
   const image = request.from === undefined ? request.image : 'latest';
   if (request.from !== undefined) {
     const file = openContainerFile(request.from);
@@ -51,12 +52,12 @@ export const findSource = async (
       reason: file.image.reason,
       foundBy: 'filesystem',
     };
-    const located = await locateOn(context, subject, { depth: 'quick', partition, image });
+    const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
     const all = await everythingAt(context, subject, located, start, request);
     const kept = request.to === undefined ? survivors(context, all, start, undefined, request) : [];
     return { chosen, kept, found: all, subject, ...(reading === undefined ? {} : { reading }) };
   }
-  const located = await locateOn(context, subject, { depth: 'quick', partition, image });
+  const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
   const chosen = selectImage(located, image);
   if (chosen.state === 'moved') {
     context.note(
@@ -65,6 +66,8 @@ export const findSource = async (
     );
   }
   if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
+  refuseDisplaced(chosen);
+  refuseMapped(chosen);
   const found = await withSiblings(context, subject, located, chosen, request);
   const counting = asCounts(chosen, found);
   return {
@@ -277,6 +280,7 @@ const survivors = (
     return [only];
   });
   const kept = here.filter((each) => !dropped.includes(each));
+  kept.forEach(refuseDisplaced);
   for (const each of kept) {
     if (each === chosen || each.state !== 'damaged' || each.foundBy !== 'reassembly') continue;
     // Where its lost slots lie is not known, so nothing can be kept clear of them.
@@ -287,6 +291,28 @@ const survivors = (
     });
   }
   return kept;
+};
+
+/**
+ * An image whose clusters were moved is found only while the file system lists it: a restore that was cut off could not be
+ * repeated, and the image would be lost. Throws `refused` (`displaced`).
+ */
+const refuseDisplaced = ({ image, reason }: Found): void => {
+  if (image.displaced !== true) return;
+  const short = image.id.slice(0, 8);
+  throw refused(`image ${short} does not lie where it says: ${reason ?? 'its clusters were moved'}`, {
+    code: 'displaced',
+    wayOut: `Put it right first with verify --repair --image ${short}, or restore to another place with --to.`,
+  });
+};
+
+/** A volume that something else maps is not written through the disk below it. Throws `refused` (`mapped-volume`). */
+const refuseMapped = ({ image, state, reason }: Found): void => {
+  if (state !== 'moved' || image.identity.deviceKind !== DEVICE_KIND.mapped) return;
+  throw refused(`image ${image.id.slice(0, 8)} belongs to a mapped volume: ${reason ?? 'it is not here'}`, {
+    code: 'mapped-volume',
+    wayOut: 'Name the volume itself, or restore to another place with --to.',
+  });
 };
 
 /** Opens the place that is written to. */
@@ -300,5 +326,6 @@ export const openPlace = async (
     const { dryRun, from, drop } = request;
     return openElsewhere(context, request.to, chosen.image, { dryRun, subject, found, from, drop });
   }
-  return openInPlace(request.target, chosen, kept, found.filter(counts));
+  const options = { wholeDisk: request.companions };
+  return openInPlace(request.target, chosen, kept, found.filter(counts), options);
 };

@@ -2,13 +2,13 @@ import { complement, SpanSet } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { refused } from '../errors.ts';
 import { appendAudit } from '../image/audit.ts';
-import type { Image } from '../image/image.ts';
-import type { CompanionId } from '../partition/companion.ts';
-import { writableRanges } from '../partition/companion.ts';
 import type { TablePlan } from '../partition/plan.ts';
+import { MBR_TABLE_RANGE } from '../partition/ranges.ts';
 import { type Extent, roundDown } from '../units.ts';
+import { beginCompanions, type CompanionWrite } from './companions.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import type { Losses } from './losses.ts';
 import type { Move } from './make-way.ts';
 import { copyImages, leftBehind, settleMoves, supersedeLeft, wipeMoved } from './moves.ts';
@@ -28,6 +28,7 @@ import {
 export interface WritePlan {
   readonly final: FinalView;
   readonly table: TablePlan | undefined;
+  readonly companions: readonly CompanionWrite[];
   readonly lost: Losses;
   readonly moves: readonly Move[];
 }
@@ -48,7 +49,7 @@ export const writeRestored = async (
   source: Pick<RestoreSource, 'chosen' | 'kept'>,
   place: RestorePlace,
   progress: WriteProgress,
-  { final, table, lost, moves }: WritePlan,
+  { final, table, companions, lost, moves }: WritePlan,
 ): Promise<void> => {
   const { image } = source.chosen;
   const { partition } = place;
@@ -79,16 +80,23 @@ export const writeRestored = async (
     readBackChanges(partition, { ...final, changed: new SpanSet(outside(final.changed, recognition)) });
   }
   if (place.disk !== undefined && table !== undefined) {
-    await writeTable(context, verifyAfter, image, place, table, failIfNew, skip);
+    // Companion ranges go first: once there is a table, a restore that is run again takes the disk for whole.
+    const ranges = beginCompanions(place.disk, companions);
+    for (const part of [ranges.first, ranges.last]) {
+      await writeFrames(context, image, part, undefined, failIfNew);
+      place.disk.flush();
+    }
+    writeTable(place.disk, table);
+    if (verifyAfter) await readBackFrames(context, image, ranges.whole, undefined, skip);
   }
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
   await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from)]);
   noteRestored(context, { ...source, kept }, partition, lost.count > 0);
-  refreshSiblings(
-    partition,
-    kept.map((each) => each.image),
-  );
+  const images = kept.map((each) => each.image);
+  refreshSiblings(partition, images);
+  // The boot area came back as it was when the image was made.
+  refreshLocatorRecord(context, partition, images);
 };
 
 /** The image remembers that it was used; only where it lies in the partition itself. */
@@ -140,29 +148,20 @@ const lostLater =
     throw refused(`the image can no longer be read: ${reason}`, { code: 'image-lost' });
   };
 
-/** Table first, companion ranges around it afterwards: boot code shares a sector with the table. */
-const writeTable = async (
-  context: JobContext,
-  verifyAfter: boolean,
-  image: Image,
-  place: RestorePlace,
-  table: TablePlan,
-  failIfNew: ReturnType<typeof lostLater>,
-  skip: SpanSet,
-): Promise<void> => {
-  const disk = place.disk!;
+/** Boot code shares a sector with the table: what is not the table's own stays as it is there now. */
+const writeTable = (disk: Guard, table: TablePlan): void => {
+  const { start, length } = MBR_TABLE_RANGE;
   for (const phase of table.patch.phases) {
-    for (const { offset, after } of phase) disk.write(offset, after);
+    for (const { offset, after } of phase) {
+      if (offset > start) disk.write(offset, after);
+      else {
+        const bytes = Uint8Array.from(after);
+        const now = disk.read(offset, disk.sectorSize);
+        bytes.set(now.subarray(0, start));
+        bytes.set(now.subarray(start + length), start + length);
+        disk.write(offset, bytes);
+      }
+    }
     disk.flush();
   }
-  if (table.action !== 'rebuilt') return;
-  const destinations = image.control.spaces
-    .filter((each) => each.of === 'disk')
-    .map((space): Destination => {
-      const companion = { id: space.id as CompanionId, start: space.start, length: space.length };
-      return { space, device: disk, allowed: new SpanSet(writableRanges(companion, table.after)) };
-    });
-  await writeFrames(context, image, destinations, undefined, failIfNew);
-  disk.flush();
-  if (verifyAfter) await readBackFrames(context, image, destinations, undefined, skip);
 };

@@ -3,6 +3,7 @@ import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
+import { planCompanions } from './companions.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
@@ -28,7 +29,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
     context.origin = place.start;
     const result = await restoreTo(context, request, source, place);
     closers.pop()!();
-    if (result.written && result.tableChanged) {
+    if (result.written && (result.tableChanged || result.companions.length > 0)) {
       const trouble = place.reread();
       if (trouble !== undefined) {
         context.note(
@@ -44,6 +45,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
       image: summarise(source.chosen),
       stats: statsOf(context, source.chosen.image, { ...traffic, bytesRead: traffic.bytesRead + read }),
       partitionTable: result.table,
+      ...(result.companions.length === 0 ? {} : { companions: result.companions }),
       imagesKept: source.kept.map((each) => each.image.id),
       written: result.written,
       lost: result.lost,
@@ -59,6 +61,7 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
 interface Outcome {
   readonly written: boolean;
   readonly table: RestoreResult['partitionTable'];
+  readonly companions: readonly string[];
   readonly tableChanged: boolean;
   readonly lost: readonly Extent[];
   readonly lostFrames: number;
@@ -77,18 +80,19 @@ const noteIndex = (context: JobContext, image: Image): void => {
 /** The same with source and place open: everything is checked and planned before the first write. */
 export const restoreTo = async (
   context: JobContext,
-  request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm'>,
+  request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm' | 'companions'>,
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
 ): Promise<Outcome> => {
   const { image } = source.chosen;
   refuseGaps(source.chosen, request.salvage);
   const table = planPlaceTable(place, source);
-  const companions =
-    table?.action === 'rebuilt' ? image.control.spaces.filter((each) => each.of === 'disk') : [];
+  const companions = await planCompanions(context, image, place, table, request.companions ?? false);
   const own = image.control.spaces.filter((each) => each.of === 'partition');
   const lost = new Losses();
-  await verifyFrames(context, image, [...own, ...companions], (each) => lost.add(each));
+  await verifyFrames(context, image, [...own, ...companions.writes.map(({ space }) => space)], (each) =>
+    lost.add(each),
+  );
   noteIndex(context, image);
   if (!request.salvage) requireWhole(lost, image);
   const final = planView(
@@ -98,10 +102,11 @@ export const restoreTo = async (
     { partition: place.partition, found: beside(source) },
   );
   await checkMoves(context, image, final.moves);
-  const agreed = await request.confirm(restoreIntent(source, place, table, lost, final.moves));
+  const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost, final.moves));
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   const outcome = {
     table: place.isNew ? 'none' : table === undefined || table.action === 'none' ? 'kept' : table.action,
+    companions: companions.writes.map(({ name }) => name),
     tableChanged: table !== undefined && table.patch.phases.length > 0,
     lost: lost.places,
     lostFrames: lost.count,
@@ -111,7 +116,7 @@ export const restoreTo = async (
   await context.checkpoint();
   const progress: WriteProgress = { destroying: false };
   try {
-    const plan = { final, table, lost, moves: final.moves };
+    const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
     await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(

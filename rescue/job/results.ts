@@ -57,7 +57,41 @@ export interface LadderStep {
   readonly step: FoundBy;
   readonly found: number;
   readonly bytesRead: ByteLength;
+  /** Bytes of TARGET about which the step leaves nothing to be learnt. */
+  readonly bytesCovered: ByteLength;
   readonly note?: string;
+}
+
+/** The table that the images on a disk imply together, where the disk has lost its own. */
+export interface ProposedTable {
+  readonly scheme: 'gpt' | 'mbr' | 'none';
+  /** GUID of a GPT, signature of an MBR. */
+  readonly diskId: string;
+  readonly sectorSize: ByteLength;
+  /** One sentence for people. */
+  readonly reason: string;
+  readonly partitions: readonly {
+    readonly number: number;
+    readonly offset: ByteOffset;
+    readonly size: ByteLength;
+    /** MBR type byte in hexadecimal, or GPT type GUID. */
+    readonly type: string;
+    readonly uuid: string;
+    readonly name: string;
+    readonly bootable: boolean;
+    /** Ids of the images found in it. */
+    readonly images: readonly string[];
+  }[];
+  /** What somebody named and cannot be in it. */
+  readonly dropped: readonly {
+    readonly source: string;
+    readonly number: number | null;
+    readonly name: string;
+    readonly offset: ByteOffset;
+    readonly size: ByteLength;
+    readonly reason: string;
+  }[];
+  readonly notes: readonly string[];
 }
 
 export interface ListResult {
@@ -67,6 +101,8 @@ export interface ListResult {
   readonly bytesCovered: ByteLength;
   readonly steps: readonly LadderStep[];
   readonly images: readonly ImageSummary[];
+  /** Where TARGET is a disk without a valid partition table. */
+  readonly proposedTable?: ProposedTable;
 }
 
 export interface ImageResult {
@@ -85,6 +121,8 @@ export interface CreateResult extends ImageResult {
 export interface RestoreResult extends ImageResult {
   /** `none`: a new file, which holds the partition and nothing else. */
   readonly partitionTable: 'kept' | 'added' | 'rebuilt' | 'none';
+  /** Parts of the disk beside the partition that were written too, such as `boot gap`; left out where there were none. */
+  readonly companions?: readonly string[];
   readonly imagesKept: readonly string[];
   readonly written: boolean;
   /** What could not be restored (only with `salvage`): the lowest 1024 places, neighbours joined. */
@@ -95,12 +133,17 @@ export interface RestoreResult extends ImageResult {
 }
 
 export interface VerifyResult extends ImageResult {
+  /** With `repair`: those that are left. */
   readonly problems: readonly Problem[];
+  /** What was mended, one sentence each; only with `repair`. */
+  readonly repaired?: readonly string[];
 }
 
 export interface InfoResult extends ImageResult {
   /** More about the image, for people: name and value. */
   readonly facts: readonly (readonly [string, string])[];
+  /** Path of the recovery aid that was written. */
+  readonly aidOut?: string;
 }
 
 export interface RemoveResult extends ImageResult {
@@ -151,14 +194,21 @@ export interface CreateRequest extends CommonRequest {
 
 export interface ListRequest extends CommonRequest {
   readonly depth: 'quick' | 'full';
+  /** Path of a recovery aid to find images with. */
+  readonly aid?: string;
 }
 
 export interface SelectRequest extends CommonRequest {
+  /** Path of a recovery aid to find images with. */
+  readonly aid?: string;
   /** `latest`, `factory`, an id or its unique prefix, or a name. */
   readonly image: string;
 }
 
-export type InfoRequest = SelectRequest;
+export interface InfoRequest extends SelectRequest {
+  /** Where to write a recovery aid. */
+  readonly aidOut?: string;
+}
 
 export interface VerifyRequest extends SelectRequest {
   readonly repair: boolean;
@@ -171,6 +221,8 @@ export interface RestoreRequest extends SelectRequest {
   readonly to?: string;
   /** Ids of images that may be destroyed. */
   readonly drop: readonly string[];
+  /** Write companion ranges even where the partition table is kept. */
+  readonly companions?: boolean;
   readonly salvage: boolean;
   readonly verifyAfter: boolean;
   readonly dryRun: boolean;

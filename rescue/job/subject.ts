@@ -6,10 +6,12 @@ import { openTarget, type Target } from '../device/target.ts';
 import { Window } from '../device/window.ts';
 import { refused, usage } from '../errors.ts';
 import { probeFileSystem } from '../fs/probe.ts';
+import { efiSystemPartitions } from '../partition/companion.ts';
 import { describePartition, isSoundEntry, type Partition, type Table } from '../partition/model.ts';
 import { type LiveTable, readTable, sectorSizeByTable } from '../partition/table.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { refuseContainerFile } from './locating.ts';
+import type { SurroundingDisk } from './volume.ts';
 
 /** TARGET, opened, with what surrounds it. */
 export interface Subject {
@@ -73,15 +75,17 @@ export interface OpenPartition {
   /** Where it starts on its disk; 0 where there is no disk. */
   readonly diskOffset: ByteOffset;
   readonly entry: Partition | undefined;
-  /** The disk around it with its valid table, read only. */
-  readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  readonly disk: SurroundingDisk | undefined;
   /** Why the table of the disk around it does not count, where that is so. */
   readonly tableFault: string | undefined;
   readonly traffic: () => { readonly bytesRead: ByteLength; readonly bytesWritten: ByteLength };
   close(): void;
 }
 
-/** The entry that is meant: the numbered one, or the only one with a file system that can be handled. */
+/**
+ * The entry that is meant: the numbered one, or the only one with a file system that can be handled. An EFI system partition
+ * is meant where there is nothing else: it belongs to the system beside it.
+ */
 const chooseEntry = (subject: Subject, table: LiveTable, number: number | undefined): Partition => {
   const names = table.partitions.map(describePartition).join('; ') || 'none';
   if (number !== undefined) {
@@ -96,7 +100,10 @@ const chooseEntry = (subject: Subject, table: LiveTable, number: number | undefi
     if (each.start + each.size > subject.device.size) return false;
     return probesAsFileSystem(new Window(subject.device, { start: each.start, length: each.size }));
   });
-  if (handled.length === 1) return handled[0]!;
+  const firmware = efiSystemPartitions(table);
+  const systems = handled.filter((each) => !firmware.includes(each));
+  const [only, ...more] = systems.length > 0 ? systems : handled;
+  if (only !== undefined && more.length === 0) return only;
   throw refused(
     handled.length === 0
       ? `no partition of ${subject.target.path} has a file system that Holdfast can handle`
@@ -154,7 +161,7 @@ const choosePartition = (
   const entry = chooseEntry(looking, table, number);
   const extent: Extent = { start: entry.start, length: entry.size };
   const node = target.nodes.find((each) => each.number === entry.number);
-  const disk = table.valid ? { device: looking.device, table } : undefined;
+  const disk = table.valid ? { device: looking.device, table, nodes: target.nodes } : undefined;
   const tableFault = table.valid ? undefined : faultOf(table);
   const whole = { subject: looking, offset: entry.start, diskOffset: entry.start, entry, disk, tableFault };
   if (write && target.kind === 'disk' && node !== undefined) {
@@ -177,7 +184,7 @@ const choosePartition = (
   return {
     ...whole,
     subject,
-    disk: disk === undefined ? undefined : { device: subject.device, table },
+    disk: disk === undefined ? undefined : { ...disk, device: subject.device },
     device,
     traffic,
     close: () => subject.close(),
@@ -197,6 +204,8 @@ const openWhole = (looking: Subject, write: boolean): OpenPartition => {
     subject = openSubject(looking.target.path, true);
   }
   const own = subject.target.partition;
+  // What was written through another partition's node must be seen through the disk's.
+  if (own !== undefined) dropCachedPages(own.parentPath);
   const parent = own === undefined ? undefined : openDisk(own.parentPath);
   const reader = parent === undefined ? undefined : new CountingReader(parent.device);
   const table = reader === undefined ? undefined : readTable(reader);
@@ -210,7 +219,10 @@ const openWhole = (looking: Subject, write: boolean): OpenPartition => {
       own === undefined || table === undefined || table.valid
         ? undefined
         : (faultOf(table) ?? 'it cannot be recognised'),
-    disk: reader !== undefined && table?.valid === true ? { device: reader, table } : undefined,
+    disk:
+      reader !== undefined && table?.valid === true
+        ? { device: reader, table, nodes: parent!.facts.partitions }
+        : undefined,
     traffic: () => (reader === undefined ? subject.device.traffic : sum(subject.device, reader)),
     close: () => {
       parent?.device.close();

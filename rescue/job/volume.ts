@@ -1,4 +1,5 @@
 import { SpanSet } from '../bytes/runs.ts';
+import type { PartitionNode } from '../device/block-facts.ts';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { FileSystem, FileSystemDriver, Problem } from '../fs/filesystem.ts';
@@ -10,6 +11,15 @@ import { joinedInOrder } from '../locate/found.ts';
 import type { Partition } from '../partition/model.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset, Extent, Run } from '../units.ts';
+import type { EfiSystem } from './efi-system.ts';
+
+/** The disk around a partition with its valid table, for reading. */
+export interface SurroundingDisk {
+  readonly device: ReadableDevice;
+  readonly table: LiveTable;
+  /** Partitions that have nodes now. */
+  readonly nodes?: readonly PartitionNode[];
+}
 
 /** A partition that a job works on; offsets count from its start. */
 export interface PartitionAccess {
@@ -17,8 +27,9 @@ export interface PartitionAccess {
   /** Where it starts on its disk; 0 where there is no disk. */
   readonly diskOffset: ByteOffset;
   readonly entry: Partition | undefined;
-  /** The disk around it with its valid table, for reading. */
-  readonly disk: { readonly device: ReadableDevice; readonly table: LiveTable } | undefined;
+  readonly disk: SurroundingDisk | undefined;
+  /** What is captured of the disk's EFI system partitions; without it, nothing. */
+  readonly efiSystems?: readonly EfiSystem[];
   /** Why the table of the disk around it does not count, where that is so: the image has no copy of it then. */
   readonly tableFault?: string | undefined;
   /** For people. */
@@ -37,11 +48,14 @@ const listed = (problems: readonly Problem[]): string =>
     .join('; ') + (problems.length > 3 ? `; and ${problems.length - 3} more` : '');
 
 /** A damaged or unknown source is declined, not a damaged image: exit code 4. */
-export const asRefusal = (error: unknown): HoldfastError | unknown => {
+export const asRefusal = (
+  error: unknown,
+  { repair }: Pick<FileSystemDriver, 'repair'>,
+): HoldfastError | unknown => {
   if (!isHoldfastError(error, 'corrupt')) return error;
   return refused(`the file system is damaged: ${error.message}`, {
     code: 'source-damaged',
-    wayOut: 'Repair it first (e2fsck for ext2/3/4).',
+    wayOut: `${repair}.`,
     cause: error,
   });
 };
@@ -63,7 +77,7 @@ export const openVolume = (device: ReadableDevice): OpenVolume => {
   try {
     return { driver: probed.driver, fileSystem: openWith(probed.driver, device) };
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, probed.driver);
   }
 };
 
@@ -79,12 +93,12 @@ export const refuseUnfit = (fileSystem: FileSystem): void => {
 };
 
 /** Throws `refused` (`source-damaged`) if the volume's own structures contradict each other. */
-export const refuseInconsistent = (fileSystem: FileSystem): void => {
+export const refuseInconsistent = ({ driver, fileSystem }: OpenVolume): void => {
   const problems = fileSystem.check();
   if (problems.length === 0) return;
   throw refused(`the file system is damaged: ${listed(problems)}`, {
     code: 'source-damaged',
-    wayOut: 'Repair it first (e2fsck for ext2/3/4).',
+    wayOut: `${driver.repair}.`,
   });
 };
 
@@ -94,18 +108,23 @@ export interface ListedContainer {
   readonly paths: readonly string[];
   readonly runs: readonly Run[];
   readonly image: Image | undefined;
+  /** The image, if a defragmenter moved these clusters. */
+  readonly displaced: Image | undefined;
   /** Why there is none, for people. */
   readonly reason: string;
 }
 
 export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] =>
-  openContainers(device, fileSystem).map(({ container: { name, paths, runs }, image, reason }) => ({
-    name,
-    paths,
-    runs,
-    image,
-    reason,
-  }));
+  openContainers(device, fileSystem).map(
+    ({ container: { name, paths, runs }, image, displaced, reason }) => ({
+      name,
+      paths,
+      runs,
+      image,
+      displaced,
+      reason,
+    }),
+  );
 
 /** Throws `refused` (`container.read-only`) for a container into which only a newer version may write. */
 export const refuseReadOnly = (image: Pick<Image, 'id' | 'unknownRoCompat'>): void => {

@@ -2,6 +2,7 @@ import { type SpanSet, subtract } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
 import { ioError } from '../errors.ts';
 import type { PatchBuilder } from '../fs/patch.ts';
+import { inPieces } from '../fs/patch-operation.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
 import { type ByteLength, type ByteOffset, type Extent, KIB, MIB } from '../units.ts';
@@ -47,6 +48,15 @@ const holds = (device: Device, offset: ByteOffset, bytes: Uint8Array): boolean =
   }
   return true;
 };
+
+/** Frames of which anything may be written. */
+function* framesFor(image: Image, destinations: readonly Destination[]): Generator<MappedFrame> {
+  const allowed = new Map(destinations.map((each) => [each.space.id, each.allowed]));
+  const spaces = destinations.map((each) => each.space);
+  for (const frame of framesOf(image, spaces)) {
+    if (extentsOf(frame).some((extent) => allowed.get(frame.space.id)!.intersects(extent))) yield frame;
+  }
+}
 
 /** For pictures of the partition; what lies outside of it is not in them. */
 const touchFrame = (context: JobContext, touched: 'written' | 'verified', frame: MappedFrame): void => {
@@ -145,12 +155,7 @@ export const writeFrames = async (
   let done = 0;
   const finalFor = (space: AddressSpace) => (space.of === 'partition' ? final : undefined);
   await context.pipeline.process(
-    batchFrames(
-      framesOf(
-        image,
-        destinations.map((each) => each.space),
-      ),
-    ),
+    batchFrames(framesFor(image, destinations)),
     (batch, region) => {
       context.throwIfCancelled();
       const load = loadBatch(log, batch, region);
@@ -235,12 +240,7 @@ export const readBackFrames = async (
   const expected = new Map<object, { readonly digest: Uint8Array; readonly offset: ByteOffset }[]>();
   let done = 0;
   await context.pipeline.process(
-    batchFrames(
-      framesOf(
-        image,
-        destinations.map((each) => each.space),
-      ),
-    ),
+    batchFrames(framesFor(image, destinations)),
     (batch, region): DigestTask => {
       context.throwIfCancelled();
       const pieces: { at: number; length: number }[] = [];
@@ -296,7 +296,7 @@ const compareZeros = (device: Device, part: Extent): void => {
 /** Writes the stretches in which the final view differs from the image, but for `except`. */
 export const writeChanges = (device: Device, final: FinalView, except: SpanSet): ByteLength => {
   let written = 0;
-  for (const span of subtract(final.changed.spans, except.spans)) {
+  for (const span of inPieces(subtract(final.changed.spans, except.spans))) {
     written += writeChanged(device, { offset: span.start, bytes: final.view.read(span.start, span.length) });
   }
   return written;
@@ -304,6 +304,6 @@ export const writeChanges = (device: Device, final: FinalView, except: SpanSet):
 
 /** The same stretches, read back. Throws `io` (`read-back`). */
 export const readBackChanges = (device: Device, final: FinalView): void => {
-  for (const span of final.changed.spans)
+  for (const span of inPieces(final.changed.spans))
     compareWith(device, span.start, final.view.read(span.start, span.length));
 };

@@ -7,12 +7,13 @@ import { openFromSlot } from '../image/reader.ts';
 import { formatImageId, type SlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
+import { type Aid, openByAid } from './aid.ts';
+import { Collection } from './collection.ts';
 import { listThroughFileSystem, type UnusableContainer } from './filesystem.ts';
 import {
   type FileSystemAt,
   type Found,
   judge,
-  markForeign,
   markSuperseded,
   partitionWindow,
   resolveSiblings,
@@ -20,7 +21,9 @@ import {
   type Way,
 } from './found.ts';
 import { type Content, hidingPlaces } from './hiding.ts';
+import { judgeTogether } from './impostors.ts';
 import { Reassembly } from './reassemble.ts';
+import { openByRecords, recordStarts } from './record.ts';
 import { BackwardScan } from './scan.ts';
 
 export interface LocateOptions {
@@ -41,12 +44,16 @@ export interface LocateOptions {
   readonly reassemble?: boolean;
   /** Whether full depth follows when quick depth finds nothing; default true. */
   readonly deepen?: boolean;
+  /** A recovery aid that the person gave; `fault`: why what was given is none. */
+  readonly aid?: Aid | { readonly fault: string };
 }
 
 export interface Step {
   readonly step: Way;
   readonly found: number;
   readonly bytesRead: ByteLength;
+  /** Bytes about which the step leaves nothing to be learnt. */
+  readonly bytesCovered: ByteLength;
   readonly note?: string;
 }
 
@@ -74,35 +81,13 @@ export interface LocateProgress {
   readonly looked?: { readonly at: Extent; readonly slots: readonly ByteOffset[] };
 }
 
-/** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
-const MAX_UNOPENED = 64;
-
-/** Counts what the file-system step reads: the scan counts for itself. */
-class Collection {
-  readonly found: Found[] = [];
-  readonly unopened = new Map<string, SlotHeader>();
-  readonly #keys = new Set<string>();
-
-  key(header: Pick<SlotHeader, 'imageId' | 'generation'>, start: ByteOffset): string {
-    return `${formatImageId(header.imageId)}/${header.generation}/${start}`;
-  }
-
-  has(key: string): boolean {
-    return this.#keys.has(key);
-  }
-
-  add(found: Found): void {
-    const key = this.key(found.image.identity, found.start);
-    if (this.#keys.has(key)) return;
-    this.#keys.add(key);
-    this.unopened.delete(key);
-    this.found.push(found);
-  }
-}
+/** Starts, implied by slots, at which a file system is looked for. */
+const MAX_STARTS = 192;
 
 /**
- * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the backward
- * scan, reassembly. Quick depth ends at the first committed image whose sibling list resolves, unless all images are wanted and
+ * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the locator record, a
+ * recovery aid, the backward scan, reassembly. Record and aid only save the search: what they name is judged like any other
+ * image, and the search ends with it or goes on as if the scan had met it. Quick depth ends at the first committed image whose sibling list resolves, unless all images are wanted and
  * more may hide elsewhere (`hiding.ts`); if it finds no such image at all, full depth follows. Never writes.
  */
 export function* locate(options: LocateOptions): Generator<LocateProgress, Located> {
@@ -114,15 +99,37 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const around: Surroundings = { device, diskOffset: options.diskOffset, table, fileSystems };
   yield { covered: 0, total: whole.length, note: 'asking the file system' };
   const { contents, unusable } = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
-  const hiding = options.exhaustive === true ? hidingPlaces(table, whole, contents) : [];
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
-    wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
+    // What the file system lists away from home has its siblings listed beside it.
+    (options.wanted === undefined && isDisplaced(each)) ||
+    (wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete));
   const accept =
     options.accept === undefined
       ? isResolved
       : (each: Found): boolean => options.accept?.(each.image) === true;
   const accepted = (): boolean => collection.found.some(accept);
+  const hidden = (): Extent[] => (options.exhaustive === true ? hidingPlaces(table, whole, contents) : []);
+  const isEnough = (): boolean => options.depth === 'quick' && hidden().length === 0 && accepted();
+  const closure = options.accept === undefined;
+  const named: NamedStep = { around, whole, fileSystems, collection, steps, closure };
+  if (!isEnough()) {
+    yield { covered: 0, total: whole.length, note: 'looking for a locator record' };
+    const starts = recordStarts(table, whole, hidden());
+    const byName = (device: ReadableDevice) => openByRecords(device, starts);
+    lookThroughNamed('record', byName, named);
+  }
+  const { aid } = options;
+  if (aid !== undefined) {
+    yield { covered: 0, total: whole.length, note: 'looking where the recovery aid says' };
+    const byName = (device: ReadableDevice) =>
+      'fault' in aid
+        ? { images: [], notes: [aid.fault] }
+        : openByAid(device, aid, { diskOffset: options.diskOffset, table, within: whole });
+    lookThroughNamed('aid', byName, named);
+  }
+  settleNamed(around, collection, contents);
+  const hiding = hidden();
   let depth: 'quick' | 'full' = options.depth;
   let bytesRead = 0;
   let bytesCovered = 0;
@@ -136,7 +143,8 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       depth,
     });
     const before = collection.found.length;
-    for (const { image, start } of collection.found) scan.markKnown(shifted(image.extents, start));
+    for (const { image, start, state } of collection.found)
+      if (isHeld(state)) scan.markKnown(shifted(image.extents, start));
     // Once there is an image to end at, only what may hide others is looked at.
     let narrowed = false;
     const enough = (): boolean => {
@@ -150,8 +158,11 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       const note = `${table?.valid === true ? 'not all of this disk is known' : 'there is no partition table to trust'}: ${formatBytes(totalLength(hiding))} are sampled for more images`;
       yield { covered: 0, total: whole.length, note };
     }
-    yield* runScan(scan, around, whole, collection, enough);
-    const any = options.accept === undefined ? wanted : accept;
+    yield* runScan(scan, around, whole, fileSystems, collection, enough);
+    const any =
+      options.accept === undefined
+        ? (each: Found) => wanted(each) || (options.wanted === undefined && isDisplaced(each))
+        : accept;
     if (depth === 'quick' && options.deepen !== false && !collection.found.some(any)) {
       depth = 'full';
       scan.deepen();
@@ -160,9 +171,9 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
         total: whole.length,
         note: 'quick depth found nothing: looking at every byte',
       };
-      yield* runScan(scan, around, whole, collection, () => false);
+      yield* runScan(scan, around, whole, fileSystems, collection, () => false);
     }
-    if (options.accept === undefined) addSiblings(around, whole, collection);
+    if (closure) addSiblings(around, whole, collection, 'scan');
     bytesRead = scan.bytesRead;
     bytesCovered = scan.bytesCovered;
     newer = scan.damaged.find(({ error }) => isHoldfastError(error, 'unsupported'))?.error;
@@ -170,14 +181,15 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       step: 'scan',
       found: collection.found.length - before,
       bytesRead,
-      note: `${depth} depth, ${formatBytes(bytesCovered)} covered${scan.bytesUnreadable > 0 ? `, ${formatBytes(scan.bytesUnreadable)} unreadable` : ''}`,
+      bytesCovered,
+      note: scanNote(scan, depth, collection),
     });
     const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
   return {
-    images: sorted(markForeign(markSuperseded(collection.found))),
+    images: sorted(judgeTogether(markSuperseded(collection.found), around)),
     steps,
     depth,
     bytesRead,
@@ -190,6 +202,21 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
 
 const isCommitted = ({ state }: Found): boolean => state === 'committed';
 
+const isDisplaced = ({ image }: Found): boolean => image.displaced === true && image.state === 'committed';
+
+/** Where leftovers lie, other images may lie by now. */
+const isHeld = (state: Found['state']): boolean => state !== 'stale' && state !== 'prepared';
+
+const scanNote = (scan: BackwardScan, depth: 'quick' | 'full', { copies }: Collection): string =>
+  [
+    `${depth} depth`,
+    ...(scan.sequentialFrom === undefined
+      ? []
+      : [`read in order where strides would be below ${formatBytes(scan.sequentialFrom)}`]),
+    ...[...copies].map(([id, at]) => `a copied container of image ${id} at byte ${at}`),
+    ...(scan.bytesUnreadable > 0 ? [`${formatBytes(scan.bytesUnreadable)} unreadable`] : []),
+  ].join(', ');
+
 const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
   extents.map(({ start, length }) => ({ start: start + by, length }));
 
@@ -199,7 +226,7 @@ const lookThroughFileSystems = (
   collection: Collection,
   fileSystems: Map<ByteOffset, FileSystemAt>,
   steps: Step[],
-): { readonly contents: ReadonlyMap<ByteOffset, Content>; readonly unusable: UnusableContainer[] } => {
+): { readonly contents: Map<ByteOffset, Content>; readonly unusable: UnusableContainer[] } => {
   const { table } = around;
   const contents = new Map<ByteOffset, Content>();
   const device = new CountingReader(around.device);
@@ -213,6 +240,7 @@ const lookThroughFileSystems = (
   const unusable: UnusableContainer[] = [];
   for (const region of regions.length > 0 ? regions : [whole]) {
     const listed = listThroughFileSystem(device, region);
+    collection.looked.add(region.start);
     contents.set(region.start, listed.content);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
@@ -224,15 +252,77 @@ const lookThroughFileSystems = (
     step: 'filesystem',
     found: collection.found.length,
     bytesRead: device.traffic.bytesRead,
+    bytesCovered: device.traffic.bytesRead,
     ...(note === '' ? {} : { note }),
   });
   return { contents, unusable };
+};
+
+interface NamedStep {
+  readonly around: Surroundings;
+  readonly fileSystems: Map<ByteOffset, FileSystemAt>;
+  readonly whole: Extent;
+  readonly collection: Collection;
+  readonly steps: Step[];
+  /** Whether the images that those found name as their siblings are wanted too. */
+  readonly closure: boolean;
+}
+
+/** A step that opens images at places that were written down earlier. */
+const lookThroughNamed = (
+  step: 'record' | 'aid',
+  look: (device: ReadableDevice) => {
+    readonly images: readonly { readonly image: Image; readonly start: ByteOffset }[];
+    readonly notes: readonly string[];
+  },
+  { around, whole, fileSystems, collection, steps, closure }: NamedStep,
+): void => {
+  const device = new CountingReader(around.device);
+  const before = collection.found.length;
+  const { images, notes } = look(device);
+  for (const { image, start } of images) {
+    lookAtStart({ ...around, device }, fileSystems, image, start, collection);
+    collection.add(judge(image, start, step, around));
+  }
+  if (closure && images.length > 0) addSiblings({ ...around, device }, whole, collection, step);
+  const { bytesRead } = device.traffic;
+  const note = notes.slice(0, 4).join('; ');
+  steps.push({
+    step,
+    found: collection.found.length - before,
+    bytesRead,
+    bytesCovered: bytesRead,
+    ...(note === '' ? {} : { note }),
+  });
+};
+
+/**
+ * A partition of a valid table hides no more images once one of it is known whose sibling list resolves: such lists cover
+ * a partition, as a file system's folder does.
+ */
+const settleNamed = (
+  { device, table }: Surroundings,
+  { found }: Collection,
+  contents: Map<ByteOffset, Content>,
+): void => {
+  if (table?.valid !== true) return;
+  for (const { start, size } of table.partitions) {
+    const named = found.some(
+      (each) =>
+        each.start === start &&
+        isCommitted(each) &&
+        each.image.identity.partitionSize >= size &&
+        resolveSiblings(device, each).complete,
+    );
+    if (named) contents.set(start, 'listed');
+  }
 };
 
 function* runScan(
   scan: BackwardScan,
   around: Surroundings,
   whole: Extent,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
   collection: Collection,
   enough: () => boolean,
 ): Generator<LocateProgress> {
@@ -241,17 +331,17 @@ function* runScan(
     for (const { position, header } of step.hits) {
       const start = position - header.home;
       const key = collection.key(header, start);
-      if (start < 0 || collection.has(key)) continue;
+      if (start < 0) collection.noteCopy(header, position);
+      if (start < 0 || collection.holds(key, header.home) || !collection.isNew(key, header)) continue;
       const image = open(around.device, start, header);
       if (image === undefined) {
-        if (collection.unopened.size < MAX_UNOPENED) collection.unopened.set(key, header);
+        collection.miss(key, header);
         continue;
       }
+      lookAtStart(around, fileSystems, image, start, collection);
       const found = judge(image, start, 'scan', around);
       collection.add(found);
-      // Where leftovers lie, other images may lie by now.
-      if (found.state !== 'stale' && found.state !== 'prepared')
-        scan.markKnown(shifted(image.extents, start));
+      if (isHeld(found.state)) scan.markKnown(shifted(image.extents, start));
       opened = true;
     }
     if (opened && enough()) return;
@@ -260,12 +350,33 @@ function* runScan(
   }
 }
 
-/** A quick scan ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
-const addSiblings = (around: Surroundings, whole: Extent, collection: Collection): void => {
+/**
+ * Where no table tells where partitions are, the slots do: whether a file system starts there, and lists the image, is part of what
+ * the image is.
+ */
+const lookAtStart = (
+  around: Surroundings,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
+  { identity }: Image,
+  start: ByteOffset,
+  collection: Collection,
+): void => {
+  const { device } = around;
+  if (collection.looked.has(start) || collection.looked.size >= MAX_STARTS || start >= device.size) return;
+  collection.looked.add(start);
+  const length = Math.min(identity.partitionSize, device.size - start);
+  const listed = listThroughFileSystem(device, { start, length });
+  if (listed.at === undefined) return;
+  fileSystems.set(start, listed.at);
+  for (const image of listed.images) collection.add(judge(image, start, 'filesystem', around));
+};
+
+/** A quick search ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
+const addSiblings = (around: Surroundings, whole: Extent, collection: Collection, way: Way): void => {
   for (const each of collection.found.filter(({ state }) => state === 'committed')) {
     for (const { image, start } of resolveSiblings(around.device, each).siblings) {
       if (start >= whole.start && start < whole.start + whole.length)
-        collection.add(judge(image, start, 'scan', around));
+        collection.add(judge(image, start, way, around));
     }
   }
 };
@@ -301,6 +412,7 @@ function* reassemble(
     step: 'reassembly',
     found: collection.found.length - before,
     bytesRead: reassembly.bytesRead,
+    bytesCovered: whole.length,
     ...(note === '' ? {} : { note }),
   });
 }

@@ -116,6 +116,11 @@ export class BackwardScan {
     return this.#sequential ? WINDOW : this.#stride;
   }
 
+  /** Stride below which what was left is read in order; undefined as long as it is sampled. */
+  get sequentialFrom(): ByteLength | undefined {
+    return this.#sequential && this.#lastSampled > WINDOW ? this.#lastSampled : undefined;
+  }
+
   get bytesRead(): ByteLength {
     return this.#bytesRead;
   }

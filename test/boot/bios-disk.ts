@@ -1,5 +1,5 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { BIOS_BOOT_TYPE } from '../../rescue/partition/companion.ts';
 import { MIB } from '../../rescue/units.ts';
 import type { Cleanup } from '../support/cleanup.ts';
@@ -7,17 +7,11 @@ import { makeDisk, type PartitionPlace } from '../support/disk.ts';
 import { attachLoop, mountDevice } from '../support/loop.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-import { makeVolume } from '../support/volume.ts';
-import { PROOF_FILE } from './initramfs.ts';
+import { fillRoot, makeRootVolume, type SystemFiles } from './system-root.ts';
 
-export interface BiosDiskOptions {
+export interface BiosDiskOptions extends SystemFiles {
   /** `gpt`: GRUB's core in a BIOS boot partition. `mbr`: in the gap before the first partition. */
   readonly table: 'gpt' | 'mbr';
-  /** The files that the boot loader loads. */
-  readonly kernel: Uint8Array;
-  readonly initramfs: Uint8Array;
-  /** What the small system says when it has found its root. */
-  readonly line: string;
 }
 
 export interface BiosDisk {
@@ -27,24 +21,6 @@ export interface BiosDisk {
 }
 
 const SIZE = 160 * MIB;
-const ROOT_UUID = '7c0ffee7-2b7e-4151-a8ab-f7158809cf4f';
-
-/** By UUID, not by device: the loader and the small system find their root as those of real machines do. */
-const GRUB_CONFIGURATION = `
-serial --unit=0 --speed=115200
-terminal_input serial
-terminal_output serial
-search --no-floppy --fs-uuid --set=root ${ROOT_UUID}
-echo 'GRUB has found its root'
-linux /boot/vmlinuz console=ttyS0 quiet panic=-1 holdfast-root=${ROOT_UUID}
-initrd /boot/initrd
-boot
-`;
-
-const write = (path: string, content: string | Uint8Array): void => {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, content);
-};
 
 /**
  * What grub-install asks udev for: the path of a partition in sysfs, in which it finds the partition's start. Without an
@@ -87,20 +63,10 @@ export const makeBiosDisk = (cleanup: Cleanup, path: string, options: BiosDiskOp
       : [{ start: MIB, bootable: true }],
   });
   const root = partitions.at(-1)!;
-  makeVolume(path, {
-    offset: root.start,
-    size: root.size - (root.size % (4 * 1024)),
-    uuid: ROOT_UUID,
-    label: 'root',
-    // What GRUB 2.06 cannot read, and newer versions of mke2fs may turn on.
-    features: ['^metadata_csum_seed', '^orphan_file'],
-  });
+  makeRootVolume(path, root);
   const loop = attachLoop(cleanup, path, { partitions: true });
   const { path: mounted, unmount } = mountDevice(cleanup, loop.partition(root.number));
-  write(join(mounted, 'boot/vmlinuz'), options.kernel);
-  write(join(mounted, 'boot/initrd'), options.initramfs);
-  write(join(mounted, 'boot/grub/grub.cfg'), GRUB_CONFIGURATION);
-  write(join(mounted, PROOF_FILE), `${options.line}\n`);
+  fillRoot(mounted, options);
   installGrub(cleanup, loop.device, join(mounted, 'boot'));
   unmount();
   loop.detach();

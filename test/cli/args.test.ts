@@ -37,8 +37,8 @@ const WRONG: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
   [['create', 'x', '--partition', '0'], /number of a partition/],
   [['create', 'x', '--partition', 'two'], /number of a partition/],
   [['list', 'x', '--depth', 'deep'], /Allowed choices are quick, full/],
-  [['list', 'x', '--aid', 'file'], /--aid is not available in this version/],
-  [['info', 'x', '--aid-out', 'file'], /--aid-out is not available in this version/],
+  [['list', 'x', '--aid', ''], /A path cannot be empty/],
+  [['info', 'x', '--aid-out'], /--aid-out/],
   [['info', 'x', '--image', ''], /Give latest, factory, an id or a name/],
   [['remove', 'x'], /required option '--image <SEL>' not specified/],
   [['restore', 'x', '--drop'], /argument missing/],
@@ -151,7 +151,7 @@ test('every option reaches its job', async (t) => {
     request: { target: 'disk', image: 'latest', drop: [], salvage: false, verifyAfter: true, dryRun: true },
   });
   const restore =
-    'restore disk --image 3f2a --from a.hfi --to other --drop aa --drop bb --salvage --no-verify-after --yes';
+    'restore disk --image 3f2a --from a.hfi --to other --drop aa --drop bb --companions --salvage --no-verify-after --yes';
   t.deepEqual(await ask(restore.split(' ')), {
     job: 'restore',
     request: {
@@ -160,6 +160,7 @@ test('every option reaches its job', async (t) => {
       from: 'a.hfi',
       to: 'other',
       drop: ['aa', 'bb'],
+      companions: true,
       salvage: true,
       verifyAfter: false,
       dryRun: false,

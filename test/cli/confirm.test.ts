@@ -209,7 +209,7 @@ test('text from disks cannot move the cursor or forge lines', async (t) => {
       depth,
       bytesRead: 0,
       bytesCovered: 0,
-      steps: [{ step: 'scan', found: 1, bytesRead: 0, note: evil }],
+      steps: [{ step: 'scan', found: 1, bytesRead: 0, bytesCovered: 0, note: evil }],
       images: [image],
     }),
     restore: async ({ confirm }) => {

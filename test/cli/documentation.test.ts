@@ -15,10 +15,11 @@ const DESIGNED: Record<string, string> = {
   create:
     '--partition --name --kind --codec --level --keep-old --replace-first --force-factory --min-free --dry-run --yes',
   list: '--partition --depth --aid',
-  info: '--partition --image --aid-out',
-  verify: '--partition --image --repair',
-  restore: '--partition --image --from --to --drop --salvage --no-verify-after --dry-run --yes',
-  remove: '--partition --image --dry-run --yes',
+  info: '--partition --image --aid --aid-out',
+  verify: '--partition --image --aid --repair',
+  restore:
+    '--partition --image --aid --from --to --drop --companions --salvage --no-verify-after --dry-run --yes',
+  remove: '--partition --image --aid --dry-run --yes',
   tui: '',
 };
 const ALWAYS = '--json --progress --log';

@@ -67,7 +67,7 @@ const commandLine = fc.oneof(
       optional(word),
       optional(word),
       fc.array(word, { maxLength: 3 }),
-      flags('--no-verify-after', '--salvage'),
+      flags('--no-verify-after', '--companions', '--salvage'),
     )
     .map(([target, image, to, drops, some]) => [
       'restore',

@@ -34,7 +34,7 @@ test('what is mounted is said once', (t) => {
   t.regex(error!.message, /^\/dev\/sda2 is mounted on \/home\. /);
 });
 
-test('verify --repair is not in this version: wrong usage, as with --aid', async (t) => {
+test('verify --repair is not in this version: wrong usage', async (t) => {
   const { exit, stderr, requests } = await say(['verify', 'disk', '--repair']);
   t.is(exit, 2);
   t.regex(stderr, /--repair is not available in this version/);
@@ -82,8 +82,14 @@ test('list: what was not found elsewhere does not contradict what was found', as
       bytesRead: 4096,
       bytesCovered: 4096,
       steps: [
-        { step: 'filesystem' as const, found: 1, bytesRead: 4096, note: 'no file system is recognised' },
-        { step: 'scan' as const, found: 0, bytesRead: 0, note: 'quick depth' },
+        {
+          step: 'filesystem' as const,
+          found: 1,
+          bytesRead: 4096,
+          bytesCovered: 4096,
+          note: 'no file system is recognised',
+        },
+        { step: 'scan' as const, found: 0, bytesRead: 0, bytesCovered: 0, note: 'quick depth' },
       ],
       images: [IMAGE],
     }),

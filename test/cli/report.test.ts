@@ -20,7 +20,7 @@ const two: Partial<Jobs> = {
     depth,
     bytesRead: 5 * 2 ** 20,
     bytesCovered: 2 ** 30,
-    steps: [{ step: 'reassembly', found: 2, bytesRead: 5 * 2 ** 20, note: 'slow' }],
+    steps: [{ step: 'reassembly', found: 2, bytesRead: 5 * 2 ** 20, bytesCovered: 2 ** 30, note: 'slow' }],
     images: [IMAGE, OTHER],
   }),
 };
@@ -44,7 +44,7 @@ test('list: one row per image where there is room', async (t) => {
   t.deepEqual(rest.slice(0, 4), [
     '',
     'How it was looked for:',
-    '  reassembly from single slots  2 images found, 5.0 MiB read; slow',
+    '  reassembly from single slots  2 images found, 5.0 MiB read, 1.0 GiB covered; slow',
     '5.0 MiB read, 1.0 GiB covered, depth quick.',
   ]);
 });

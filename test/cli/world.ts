@@ -68,8 +68,8 @@ export const fakeJobs = (requests: Requests = [], replaced: Partial<Jobs> = {}):
       bytesRead: 5 * MIB,
       bytesCovered: 40 * GIB,
       steps: [
-        { step: 'filesystem', found: 0, bytesRead: MIB, note: 'no file system' },
-        { step: 'scan', found: 1, bytesRead: 4 * MIB },
+        { step: 'filesystem', found: 0, bytesRead: MIB, bytesCovered: MIB, note: 'no file system' },
+        { step: 'scan', found: 1, bytesRead: 4 * MIB, bytesCovered: 40 * GIB },
       ],
       images: [IMAGE],
     }),

@@ -5,6 +5,7 @@ import { openFile } from '../../rescue/device/file.ts';
 import { ReadableWindow, Window } from '../../rescue/device/window.ts';
 import { extDriver } from '../../rescue/fs/ext/ext.ts';
 import { ExtVolume } from '../../rescue/fs/ext/volume.ts';
+import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
 import type { CreateRequest, CreateResult, ImageSummary, RestoreResult } from '../../rescue/job/results.ts';
 import type { Extent } from '../../rescue/units.ts';
 import { debugfs, freeByDumpe2fs } from '../fs/ext/e2fsprogs.ts';
@@ -69,6 +70,30 @@ const namedPlaces = (path: string, image: ImageSummary): Extent[] => {
   ];
 };
 
+/** Where the locator record may stand: the second sector, behind that of boot loaders. There is none with sectors of 4096 bytes. */
+const recordPlace = ({ start, sectorSize = 512 }: Stage): Extent[] =>
+  sectorSize === 512 ? [{ start: start + 512, length: 512 }] : [];
+
+/** A record that names the image, or what was there before if that was not zeros. */
+const recordMustName = (t: ExecutionContext, stage: Stage, before: string, image: ImageSummary): void => {
+  for (const { start, length } of recordPlace(stage)) {
+    const [now, then] = [stage.file, before].map((path) => {
+      const file = openFile(path);
+      const bytes = file.read(start, length);
+      file.close();
+      return bytes;
+    }) as [Uint8Array, Uint8Array];
+    if (then.some((byte) => byte !== 0) && parseLocatorRecord(then) === undefined)
+      t.deepEqual(now, then, 'boot code was written over');
+    else
+      t.is(
+        Buffer.from(parseLocatorRecord(now)?.images[0]?.imageId ?? []).toString('hex'),
+        image.id,
+        'record',
+      );
+  }
+};
+
 /** `after` may differ from `before` only in places that other people's programs name. */
 export const onlyNamedPlaces = (
   t: ExecutionContext,
@@ -78,12 +103,15 @@ export const onlyNamedPlaces = (
 ): void => {
   const { file, start } = stage;
   const places = namedPlaces(start === 0 ? file : `${file}?offset=${start}`, image);
-  const allowed = normalise(places.map((each) => ({ start: start + each.start, length: each.length })));
+  const allowed = normalise([
+    ...places.map((each) => ({ start: start + each.start, length: each.length })),
+    ...recordPlace(stage),
+  ]);
   const whole = { start: 0, length: statSync(file).size };
   t.is(
     firstDifference(before, file, complement(allowed, whole)),
     undefined,
-    'first byte that create changed outside all that dumpe2fs and debugfs name',
+    'first byte that create changed outside the locator record and all that dumpe2fs and debugfs name',
   );
 };
 
@@ -99,7 +127,7 @@ export interface OtherImages {
 
 /**
  * `after` must be `before` with the container in clusters that were free (by dumpe2fs) and the claim's patch, computed
- * again from `before`, and nothing else: every byte of the disk is compared.
+ * again from `before`, the locator record, and nothing else: every byte of the disk is compared.
  */
 export const onlyStatedChanges = (
   t: ExecutionContext,
@@ -110,6 +138,7 @@ export const onlyStatedChanges = (
 ): void => {
   const { file, start, size } = stage;
   const place = { start, length: size };
+  recordMustName(t, stage, before, image);
   const container = extentsOf(image.extents);
   // The others' slots and clusters are named by nobody else any more.
   if (kept.length + removed.length === 0) onlyNamedPlaces(t, stage, before, image);
@@ -148,7 +177,7 @@ export const onlyStatedChanges = (
     const changing = kept.flatMap((each) => [
       ...subtract(normalise(extentsOf(each.extents)), normalise(extentsOf(each.sealedExtents))),
     ]);
-    const exempt = normalise([...container, ...gone, ...changing]);
+    const exempt = normalise([...container, ...gone, ...changing, ...recordPlace(stage)]);
     const whole = { start: 0, length: device.size };
     t.is(
       firstDifference(expected, file, complement(exempt, whole)),

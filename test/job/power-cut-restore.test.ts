@@ -9,6 +9,7 @@ import { restoreTo } from '../../rescue/job/restore.ts';
 import { type Extent, MIB } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
 import { partitionTableSound } from '../support/judges.ts';
+import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
@@ -36,6 +37,8 @@ interface Wreck {
   readonly partition: Extent;
   readonly tree: Contents;
   readonly hasTable: boolean;
+  /** What was in front of the partition: boot code, table, boot gap. */
+  readonly front: Uint8Array;
 }
 
 const makeWreck = async (
@@ -53,17 +56,23 @@ const makeWreck = async (
     makeDisk(t, path, { size: size + 2 * MIB, table: 'gpt', partitions: [{ start: MIB, size }] });
     const file = openSync(path, 'r+');
     writeSync(file, readFileSync(court.path), 0, size, MIB);
+    // Boot code, and a boot loader in the gap.
+    const loader = noiseSource('loader');
+    writeSync(file, loader(440), 0, 440, 0);
+    writeSync(file, loader(MIB / 2), 0, MIB / 2, MIB / 4);
     closeSync(file);
+    const front = Uint8Array.from(readFileSync(path).subarray(0, MIB));
     await makeImageOn(path, { kind: 'factory', minFree: 0 });
     await makeImageOn(path, { minFree: 0 });
-    return { court, disk: wreckOf(MemoryDevice.of(readFileSync(path))), partition: place, tree, hasTable };
+    const disk = wreckOf(MemoryDevice.of(readFileSync(path)));
+    return { court, disk, partition: place, tree, hasTable, front };
   }
   const context = new JobContext();
   t.teardown(() => context.close());
   const device = court.lift();
   await makeImage(context, device, 'factory');
   await makeImage(context, device, 'user');
-  return { court, disk: wreckOf(device), partition: place, tree, hasTable };
+  return { court, disk: wreckOf(device), partition: place, tree, hasTable, front: new Uint8Array(0) };
 };
 
 const recordRestore = async (context: JobContext, wreck: Wreck): Promise<Recorder> => {
@@ -111,6 +120,10 @@ const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, se
   if (hasTable) {
     const verdict = partitionTableSound(path);
     if (!verdict.clean) faults.push(verdict.output);
+    const front = disk.read(0, wreck.front.length);
+    // A GPT whose LBA 0 alone is missing is repaired: the signature of an MBR, which it does not need, stays noise.
+    const differs = front.findIndex((byte, at) => byte !== wreck.front[at] && !(at >= 440 && at < 446));
+    if (differs >= 0) faults.push(`byte ${differs}, in front of the partition, is not what it was`);
   }
   const partition = partitionOf(wreck, disk);
   faults.push(...court.faults(partition, tree));

@@ -1,6 +1,8 @@
 import type { ReadableDevice } from '../../device/device.ts';
 import type { ContainerTest, FileSystem, FileSystemKind } from '../filesystem.ts';
+import { first } from '../findings.ts';
 import { allocatedRuns, badRuns, blankRuns } from './allocation.ts';
+import { unusedBootSectors } from './boot-area.ts';
 import { findProblems } from './check.ts';
 import { listContainers } from './containers.ts';
 import { listExcludes } from './excludes.ts';
@@ -55,15 +57,6 @@ const parametersOf = (volume: ExtVolume): Readonly<Record<string, string | numbe
   };
 };
 
-const first = <Item>(items: Iterable<Item>, limit: number): Item[] => {
-  const taken: Item[] = [];
-  for (const item of items) {
-    if (taken.length >= limit) break;
-    taken.push(item);
-  }
-  return taken;
-};
-
 /** Problems that one call of `check` gives if the caller does not say. */
 const PROBLEM_LIMIT = 100;
 
@@ -91,6 +84,7 @@ export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume, swap))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
+    unusedBootSectors: () => unusedBootSectors(device),
     parameters: () => parametersOf(volume),
   };
 };

@@ -1,0 +1,133 @@
+import { SpanSet, subtract, toExtents } from '../bytes/runs.ts';
+import type { Guard } from '../device/guard.ts';
+import { refused } from '../errors.ts';
+import type { AddressSpace } from '../image/control.ts';
+import type { Image } from '../image/image.ts';
+import { type CompanionId, companionName, isEfiSystemSpace, writableRanges } from '../partition/companion.ts';
+import type { TablePlan } from '../partition/plan.ts';
+import type { Extent } from '../units.ts';
+import type { JobContext } from './context.ts';
+import type { RestorePlace } from './destination.ts';
+import { locateAllIn } from './locating.ts';
+import type { Destination } from './write-image.ts';
+
+/**
+ * Companion ranges in a restore: the parts of the disk beside the partition that a machine boots from. They belong to no
+ * image alone, so they are written only where the table had to be rebuilt, which means that the disk has lost them, or
+ * where the person asks.
+ */
+
+/** One companion range that is written. */
+export interface CompanionWrite {
+  readonly space: AddressSpace;
+  /** For people. */
+  readonly name: string;
+  /** Bytes of the disk that may be written. */
+  readonly allowed: readonly Extent[];
+}
+
+export interface CompanionPlan {
+  readonly writes: readonly CompanionWrite[];
+  /** What the image holds and the restore leaves as it is: a sentence each. */
+  readonly left: readonly string[];
+}
+
+const spacesOf = (image: Image): AddressSpace[] =>
+  image.control.spaces.filter((space) => space.of === 'disk');
+
+const namesOf = (spaces: readonly AddressSpace[]): string =>
+  [...new Set(spaces.map(({ id }) => companionName(id)))].join(', ');
+
+const refuseAsked = (image: Image, place: RestorePlace, table: TablePlan | undefined): void => {
+  if (spacesOf(image).length === 0) {
+    throw refused(`image ${image.id.slice(0, 8)} holds nothing of the disk beside its partition`, {
+      code: 'companions.none',
+      wayOut: 'Leave out --companions.',
+    });
+  }
+  if (place.disk !== undefined && table !== undefined && table.action !== 'none') return;
+  throw refused(
+    `${place.path} is no disk with a partition table: nothing beside the partition can be written`,
+    {
+      code: 'companions.no-disk',
+      wayOut: 'Name the whole disk, or leave out --companions.',
+    },
+  );
+};
+
+/** Why an EFI system partition must be left alone although the image has a copy of it. */
+const reasonAgainst = async (
+  context: JobContext,
+  place: RestorePlace,
+  { start, length }: Extent,
+): Promise<string | undefined> => {
+  if (place.subject === undefined) return undefined;
+  const { images } = await locateAllIn(context, place.subject, { start, length });
+  const [held] = images.filter(({ image }) => image.state === 'committed' || image.state === 'damaged');
+  return held === undefined
+    ? undefined
+    : `image ${held.image.id.slice(0, 8)} lies in it, and brings it back by itself`;
+};
+
+/**
+ * Which companion ranges are written, by what the table will be. An EFI system partition that holds an image is not: the
+ * copy knows nothing of that image, and its files would be listed no more. Writes nothing. Throws `refused`
+ * (`companions.none`, `companions.no-disk`) where the person asks for what cannot be done.
+ */
+export const planCompanions = async (
+  context: JobContext,
+  image: Image,
+  place: RestorePlace,
+  table: TablePlan | undefined,
+  asked: boolean,
+): Promise<CompanionPlan> => {
+  if (asked) refuseAsked(image, place, table);
+  const spaces = spacesOf(image);
+  if (table === undefined || place.disk === undefined || !(asked || table.action === 'rebuilt')) {
+    if (spaces.length === 0 || !place.inPlace) return { writes: [], left: [] };
+    const left = `What the image holds of the disk beside the partition (${namesOf(spaces)}) is left as it is there; --companions would write it.`;
+    return { writes: [], left: [left] };
+  }
+  const writes: CompanionWrite[] = [];
+  const left: string[] = [];
+  for (const space of spaces) {
+    const { id, start, length } = space;
+    const name = companionName(id);
+    const allowed = writableRanges({ id: id as CompanionId, start, length }, table.after);
+    if (!isEfiSystemSpace(id)) {
+      if (allowed.length > 0) writes.push({ space, name, allowed });
+      continue;
+    }
+    const reason =
+      allowed.length === 0
+        ? 'the partition table has none there that is large enough'
+        : await reasonAgainst(context, place, space);
+    if (reason === undefined) writes.push({ space, name, allowed });
+    else left.push(`The ${name} at byte ${start} is not written: ${reason}.`);
+  }
+  return { writes, left };
+};
+
+/** The sector that makes an EFI system partition one that can be mounted; nothing of the other ranges. */
+const lastOf = ({ sectorSize }: Guard, { space }: CompanionWrite): Extent[] =>
+  isEfiSystemSpace(space.id) ? [{ start: space.start, length: sectorSize }] : [];
+
+/**
+ * Where companion ranges go: first everything but the sectors by which EFI system partitions are recognised, then those. Makes
+ * them unrecognisable before it returns.
+ */
+export const beginCompanions = (
+  disk: Guard,
+  writes: readonly CompanionWrite[],
+): Record<'first' | 'last' | 'whole', Destination[]> => {
+  for (const { start, length } of writes.flatMap((each) => lastOf(disk, each)))
+    disk.write(start, new Uint8Array(length));
+  disk.flush();
+  const to = (extents: (each: CompanionWrite) => Iterable<Extent>): Destination[] =>
+    writes.map((each) => ({ space: each.space, device: disk, allowed: new SpanSet(extents(each)) }));
+  return {
+    first: to((each) => toExtents(subtract(each.allowed, lastOf(disk, each)), 1)),
+    last: to((each) => lastOf(disk, each)),
+    whole: to((each) => each.allowed),
+  };
+};
