@@ -76,13 +76,22 @@ export const mendContainer = async (
   const image = container.displaced;
   if (image === undefined) throw new RangeError('a container that lies where it says needs no repair');
   refuseReadOnly(image);
+  const key = protectionKey(image);
+  if (guard.images.includes(key)) guard.giveUp(key);
   const short = image.id.slice(0, 8);
   const { driver, fileSystem } = openVolume(guard);
   const listed = listContainers(guard, fileSystem);
   const newer = listed.find(({ image: other }) => other?.id === image.id && other.state === 'committed');
   const isOver = image.state === 'superseded' || image.state === 'removed';
   if (newer !== undefined || isOver) {
-    await removeImage(context, guard, { driver, image, name: container.name });
+    const successor = newer?.image;
+    protect(guard, successor === undefined ? [] : [successor]);
+    await removeImage(context, guard, {
+      driver,
+      image,
+      name: container.name,
+      ...(successor === undefined ? {} : { successor }),
+    });
     return { id: image.id, how: 'superseded' };
   }
   if (image.state !== 'committed') {
@@ -260,5 +269,6 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   commitCopy(guard, { old, copy, others, beside: bystanders(listed), now: context.now });
   guard.withOpened(open, (device) => clearJournal(device, journal));
   guard.giveUp(protectionKey(image));
-  await removeImage(context, guard, { driver, image, name: container.name });
+  const successor = openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
+  await removeImage(context, guard, { driver, image, name: container.name, successor });
 };

@@ -7,7 +7,7 @@ import { ReadableWindow, Window } from '../../rescue/device/window.ts';
 import { fatDriver } from '../../rescue/fs/fat/fat.ts';
 import { applyPatch } from '../../rescue/job/apply.ts';
 import type { CreateResult, ImageSummary } from '../../rescue/job/results.ts';
-import type { Run } from '../../rescue/units.ts';
+import { MIB, type Run } from '../../rescue/units.ts';
 import {
   fatEntry,
   fsckFat,
@@ -23,6 +23,9 @@ import { digestOf, firstDifference, noiseSource, overwriteWithNoise } from '../s
 import { temporaryFolder } from '../support/temporary.ts';
 import { extentsOf } from './cycle.ts';
 import { listImages, makeImage, NOW, restoreImage, verifyImage } from './requests.ts';
+
+/** Of a large volume, the first part is compared and overwritten, in which everything but the image lies: the rest would take minutes. */
+const LOOKED_AT = 400 * MIB;
 
 /** A FAT volume in a file, alone or as a partition of the disk that the file is. */
 export interface FatStage {
@@ -88,7 +91,11 @@ const onlyStatedChanges = (
     );
     const exempt = normalise(container);
     t.is(
-      firstDifference(before, file, complement(exempt, { start: 0, length: device.size })),
+      firstDifference(
+        before,
+        file,
+        complement(exempt, { start: 0, length: Math.min(device.size, LOOKED_AT) }),
+      ),
       undefined,
       'first byte that create changed though it had no business there',
     );
@@ -114,7 +121,7 @@ const workOn = (t: ExecutionContext, { file, start }: FatStage): void => {
  * goes on working; after every step other people's programs say what they think.
  */
 export const fatCycle = async (t: ExecutionContext, stage: FatStage): Promise<CreateResult> => {
-  const { file, partition } = stage;
+  const { file, start, size, partition } = stage;
   const which = partition === undefined ? {} : { partition };
   fatMustBeClean(t, stage, 'before');
   const before = duplicate(file, `${file}.before`);
@@ -127,7 +134,8 @@ export const fatCycle = async (t: ExecutionContext, stage: FatStage): Promise<Cr
 
   const { image } = made;
   const sealed = digestOf(file, extentsOf(image.sealedExtents));
-  overwriteWithNoise(file, extentsOf(image.extents), 'cycle');
+  const rest = { start: start + LOOKED_AT, length: Math.max(0, size - LOOKED_AT) };
+  overwriteWithNoise(file, [...extentsOf(image.extents), rest], 'cycle');
   const listed = await listImages(file);
   t.is(listed.images.length, 1, 'images found in the noise');
   t.like(listed.images[0], { id: image.id, state: 'committed', foundBy: 'scan', extents: image.extents });
