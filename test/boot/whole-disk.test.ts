@@ -41,7 +41,7 @@ test.serial('Secure Boot, a wrecked system disk: shim, GRUB, kernel and root all
       disks: [{ path, bus: 'virtio', writable }],
     });
 
-  // As the owner knows it, and with the medium still in the machine.
+  // The medium is still in the machine, and its menu starts what the owner knows.
   const first = machine(true, false);
   await first.expect(/executed automatically in \d+s/, FOUR);
   first.send('b');
