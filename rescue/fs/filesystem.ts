@@ -14,6 +14,12 @@ export const CONTAINER_FOLDER = '.holdfast';
 /** Extension of a container's first file; the following ones are `.001`, `.002`, ... */
 export const CONTAINER_EXTENSION = '.hfi';
 
+/**
+ * Bytes from the start of a partition in which a locator record may lie: it must be found when nothing is left that says how long
+ * the boot area is.
+ */
+export const BOOT_AREA: ByteLength = 16 * 1024;
+
 export interface Geometry {
   readonly clusterSize: ByteLength;
   /** Clusters are numbered from 0 to this, exclusive. */

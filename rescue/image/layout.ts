@@ -353,8 +353,6 @@ export const LOCATOR_MAGIC = Uint8Array.of(
 );
 /** Images that a locator record has room for. */
 export const MAX_LOCATED = 4;
-/** Locator records lie wholly in this many bytes from the start of the partition. */
-export const BOOT_AREA = 16 * 1024;
 export const LOCATED_KIND = { user: 1, factory: 2 } as const;
 export const LOCATED_STATE = { committed: 1, damaged: 2 } as const;
 

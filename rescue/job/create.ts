@@ -12,8 +12,9 @@ import { type CreatePlan, committed, makePlan, type ViewedVolume } from './creat
 import { findEfiSystems } from './efi-system.ts';
 import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
-import { refuseChanged, requireReleases, strays } from './listed-files.ts';
+import { displacedImages, latestOf, refuseChanged, requireReleases, sequenceOf } from './listed-files.ts';
 import { refreshLocatorRecord } from './locator-record.ts';
+import { mendContainer } from './mend.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle, tidy } from './settle.ts';
@@ -106,6 +107,10 @@ const createOn = async (
     const { id } = each.image ?? each.displaced ?? {};
     if (each.image?.state === 'committed' || isLeftover(each)) continue;
     if (replaced.some((image) => image.id === id)) continue;
+    if (each.displaced !== undefined) {
+      context.note(`The clusters of image ${id?.slice(0, 8)} were moved: it is put right first.`);
+      continue;
+    }
     context.note(
       `Container ${each.name} cannot be used: ${each.image?.reason ?? each.reason}. It is left alone, and not imaged.`,
       'warning',
@@ -133,7 +138,9 @@ const createOn = async (
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   if (request.dryRun) return dryRun(context, access, preview, request, replaced);
   tidy(guard);
-  const plan = early.length === 0 ? preview : await makeRoom(context, guard, access, preview, early, request);
+  const moved = await mendMoved(context, guard, listed, replaced);
+  const isAsPlanned = early.length === 0 && !moved;
+  const plan = isAsPlanned ? preview : await makeRoom(context, guard, access, preview, early, request);
   const written = await writeContainer(context, guard, access, plan, request);
   const image = await commitContainer(context, guard, plan, written);
   try {
@@ -148,7 +155,7 @@ const createOn = async (
       image: reopened(guard, image),
       state: 'committed',
       reason: undefined,
-      replaced: replaced.map((each) => each.id),
+      replaced: [...new Set(replaced.map((each) => each.id))],
     };
   } catch (error) {
     throw new UnfinishedError(
@@ -156,6 +163,29 @@ const createOn = async (
       'The new image is complete and committed; run the same command again to remove the old one.',
     );
   }
+};
+
+/** Puts right the containers that were moved and are to stay; whether there were any. One that cannot be is left alone, and said. */
+const mendMoved = async (
+  context: JobContext,
+  guard: Guard,
+  listed: readonly ListedContainer[],
+  replaced: readonly Image[],
+): Promise<boolean> => {
+  let any = false;
+  for (const container of listed) {
+    const { displaced } = container;
+    if (displaced === undefined || replaced.some(({ id }) => id === displaced.id)) continue;
+    try {
+      await mendContainer(context, guard, container);
+      any = true;
+    } catch (error) {
+      if (!isHoldfastError(error, 'refused') && !isHoldfastError(error, 'corrupt')) throw error;
+      protect(guard, [displaced]);
+      context.note(`It is left as it is: ${error.message}`, 'warning');
+    }
+  }
+  return any;
 };
 
 /**
@@ -233,43 +263,10 @@ const makeRoom = async (
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      'An image that was to be replaced is removed already. Run the same command again.',
+      'An image that was to be replaced is removed already, or one that was moved is put right. Run the same command again.',
     );
   }
 };
-
-/** Containers that are whole, but for their place. */
-const displacedImages = (listed: readonly ListedContainer[]): Image[] =>
-  listed.flatMap(({ displaced }) => (displaced?.state === 'committed' ? [displaced] : []));
-
-/** The highest sequence number of all images, those included that a search without a file system would meet. */
-const latestOf = (
-  context: JobContext,
-  guard: Guard,
-  fileSystem: ViewedVolume['fileSystem'],
-  listed: readonly ListedContainer[],
-): number => {
-  let latest = 0;
-  for (const { image, displaced } of listed) {
-    const known = image ?? displaced;
-    if (known !== undefined) latest = Math.max(latest, sequenceOf(known));
-  }
-  try {
-    for (const { path, image } of strays(guard, fileSystem, listed)) {
-      latest = Math.max(latest, sequenceOf(image));
-      context.note(
-        `${path} is image ${image.id.slice(0, 8)}, moved out of its folder: it is imaged like any other file, and neither replaced nor kept by a restore as an image.`,
-        'warning',
-      );
-    }
-  } catch (error) {
-    // Folders too deep to walk, say: nothing that an image depends on.
-    if (!isHoldfastError(error) || error.kind === 'io') throw error;
-  }
-  return latest;
-};
-
-const sequenceOf = (image: Image): number => image.commit?.sequence ?? image.control.sequence;
 
 const reopened = (guard: Guard, image: Image): Image =>
   openImage({ device: guard, anchorHome: image.homes.homeOf(0) });

@@ -6,6 +6,7 @@ import type { Image } from '../image/image.ts';
 import { MIN_SLOT_SIZE, SLOT_HEADER_SIZE } from '../image/layout.ts';
 import { openFromSlot } from '../image/reader.ts';
 import { hasSlotMagic, parseSlotHeader } from '../image/slot.ts';
+import type { JobContext } from './context.ts';
 import { asRefusal, type ListedContainer } from './volume.ts';
 
 /** What an owner may have done with the files of containers, which a new image must not build upon unseen. */
@@ -46,7 +47,7 @@ export const requireReleases = (
 };
 
 /** A container at home whose file is not in the folder any more. */
-export interface Stray {
+interface Stray {
   readonly path: string;
   readonly image: Image;
 }
@@ -55,7 +56,7 @@ export interface Stray {
  * Containers that their owner moved out of the folder. They are ordinary files now and imaged as such; but their slots are at home,
  * so that a search without a file system finds them, and the newest image must be told from them.
  */
-export function* strays(
+function* strays(
   device: ReadableDevice,
   fileSystem: FileSystem,
   listed: readonly ListedContainer[],
@@ -84,4 +85,37 @@ const openAt = (device: ReadableDevice, position: number): Image | undefined => 
     if (!isHoldfastError(error)) throw error;
     return undefined;
   }
+};
+
+export const sequenceOf = (image: Image): number => image.commit?.sequence ?? image.control.sequence;
+
+/** Containers that are whole, but for their place. */
+export const displacedImages = (listed: readonly ListedContainer[]): Image[] =>
+  listed.flatMap(({ displaced }) => (displaced?.state === 'committed' ? [displaced] : []));
+
+/** The highest sequence number of all images, those included that a search without a file system would meet. */
+export const latestOf = (
+  context: JobContext,
+  device: ReadableDevice,
+  fileSystem: FileSystem,
+  listed: readonly ListedContainer[],
+): number => {
+  let latest = 0;
+  for (const { image, displaced } of listed) {
+    const known = image ?? displaced;
+    if (known !== undefined) latest = Math.max(latest, sequenceOf(known));
+  }
+  try {
+    for (const { path, image } of strays(device, fileSystem, listed)) {
+      latest = Math.max(latest, sequenceOf(image));
+      context.note(
+        `${path} is image ${image.id.slice(0, 8)}, moved out of its folder: it is imaged like any other file, and neither replaced nor kept by a restore as an image.`,
+        'warning',
+      );
+    }
+  } catch (error) {
+    // Folders too deep to walk, say: nothing that an image depends on.
+    if (!isHoldfastError(error) || error.kind === 'io') throw error;
+  }
+  return latest;
 };

@@ -11,6 +11,8 @@ import { mutableBIndex } from '../image/sealed.ts';
 import { payloadCapacity } from '../image/slot.ts';
 import type { Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
+import { committed } from './create-plan.ts';
+import { refreshLocatorRecord } from './locator-record.ts';
 import { mendContainer } from './mend.ts';
 import { isOwnSlot } from './own-slots.ts';
 import { settle, tidy } from './settle.ts';
@@ -70,6 +72,8 @@ export const repairOn = async (
   const { image } = container;
   if (image.state === 'committed') done.push(...mendSlots(context, guard, listed, image));
   tidy(guard);
+  const now = listContainers(guard, openVolume(guard).fileSystem);
+  refreshLocatorRecord(context, guard, committed(now), bystanders(now));
   return done;
 };
 

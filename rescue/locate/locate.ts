@@ -1,4 +1,4 @@
-import { complement, SpanSet, totalLength } from '../bytes/runs.ts';
+import { complement, totalLength } from '../bytes/runs.ts';
 import { CountingReader } from '../device/counting.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
@@ -8,6 +8,7 @@ import { formatImageId, type SlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
 import { type Aid, openByAid } from './aid.ts';
+import { Collection } from './collection.ts';
 import { listThroughFileSystem, type UnusableContainer } from './filesystem.ts';
 import {
   type FileSystemAt,
@@ -80,64 +81,8 @@ export interface LocateProgress {
   readonly looked?: { readonly at: Extent; readonly slots: readonly ByteOffset[] };
 }
 
-/** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
-const MAX_UNOPENED = 64;
-/** Anchors that are remembered, so that none is opened twice. */
-const MAX_TRIED = 16384;
 /** Starts, implied by slots, at which a file system is looked for. */
-const MAX_STARTS = 64;
-
-/** Counts what the file-system step reads: the scan counts for itself. */
-class Collection {
-  readonly found: Found[] = [];
-  readonly unopened = new Map<string, SlotHeader>();
-  /** Beginnings of ids of images of which a copy was met that lies where it cannot be at home, and where. */
-  readonly copies = new Map<string, ByteOffset>();
-  readonly #places = new Map<string, SpanSet[]>();
-  readonly #known = new Set<string>();
-  readonly #tried = new Set<string>();
-
-  key(header: Pick<SlotHeader, 'imageId' | 'generation'>, start: ByteOffset): string {
-    return `${formatImageId(header.imageId)}/${header.generation}/${start}`;
-  }
-
-  /** Whether the slot that was met is one of an image that is known: not of another one that only has its id. */
-  holds(key: string, home: ByteOffset): boolean {
-    return this.#places.get(key)?.some((each) => each.has(home)) === true;
-  }
-
-  /** A slot that lies lower than its home: no partition begins before the disk, so its container was copied there. */
-  noteCopy({ imageId }: SlotHeader, position: ByteOffset): void {
-    const id = formatImageId(imageId).slice(0, 8);
-    if (this.copies.size < MAX_UNOPENED && !this.copies.has(id)) this.copies.set(id, position);
-  }
-
-  /** Whether to open this anchor; asked once for each. */
-  isNew(key: string, { kind, home, anchorHome }: SlotHeader): boolean {
-    const anchor = `${key}/${kind === 'anchor' ? home : anchorHome}`;
-    if (this.#tried.has(anchor)) return false;
-    if (this.#tried.size < MAX_TRIED) this.#tried.add(anchor);
-    return true;
-  }
-
-  /** A slot of which no anchor opens. Remains of an image that is known are not put together. */
-  miss(key: string, header: SlotHeader): void {
-    if (this.unopened.size < MAX_UNOPENED && !this.#places.has(key)) this.unopened.set(key, header);
-  }
-
-  add(found: Found): void {
-    const { image, start } = found;
-    const key = this.key(image.identity, start);
-    const place = `${key}/${image.extents[0]?.start}/${image.displaced === true}`;
-    if (this.#known.has(place)) return;
-    this.#known.add(place);
-    const places = this.#places.get(key) ?? [];
-    this.#places.set(key, places);
-    if (image.displaced !== true) places.push(new SpanSet(image.extents));
-    this.unopened.delete(key);
-    this.found.push(found);
-  }
-}
+const MAX_STARTS = 192;
 
 /**
  * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the locator record, a
@@ -167,11 +112,12 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const hidden = (): Extent[] => (options.exhaustive === true ? hidingPlaces(table, whole, contents) : []);
   const isEnough = (): boolean => options.depth === 'quick' && hidden().length === 0 && accepted();
   const closure = options.accept === undefined;
+  const named: NamedStep = { around, whole, fileSystems, collection, steps, closure };
   if (!isEnough()) {
     yield { covered: 0, total: whole.length, note: 'looking for a locator record' };
     const starts = recordStarts(table, whole, hidden());
     const byName = (device: ReadableDevice) => openByRecords(device, starts);
-    lookThroughNamed('record', byName, { around, whole, collection, steps, closure });
+    lookThroughNamed('record', byName, named);
   }
   const { aid } = options;
   if (aid !== undefined) {
@@ -180,7 +126,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       'fault' in aid
         ? { images: [], notes: [aid.fault] }
         : openByAid(device, aid, { diskOffset: options.diskOffset, table, within: whole });
-    lookThroughNamed('aid', byName, { around, whole, collection, steps, closure });
+    lookThroughNamed('aid', byName, named);
   }
   settleNamed(around, collection, contents);
   const hiding = hidden();
@@ -294,6 +240,7 @@ const lookThroughFileSystems = (
   const unusable: UnusableContainer[] = [];
   for (const region of regions.length > 0 ? regions : [whole]) {
     const listed = listThroughFileSystem(device, region);
+    collection.looked.add(region.start);
     contents.set(region.start, listed.content);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
@@ -313,6 +260,7 @@ const lookThroughFileSystems = (
 
 interface NamedStep {
   readonly around: Surroundings;
+  readonly fileSystems: Map<ByteOffset, FileSystemAt>;
   readonly whole: Extent;
   readonly collection: Collection;
   readonly steps: Step[];
@@ -327,12 +275,15 @@ const lookThroughNamed = (
     readonly images: readonly { readonly image: Image; readonly start: ByteOffset }[];
     readonly notes: readonly string[];
   },
-  { around, whole, collection, steps, closure }: NamedStep,
+  { around, whole, fileSystems, collection, steps, closure }: NamedStep,
 ): void => {
   const device = new CountingReader(around.device);
   const before = collection.found.length;
   const { images, notes } = look(device);
-  for (const { image, start } of images) collection.add(judge(image, start, step, around));
+  for (const { image, start } of images) {
+    lookAtStart({ ...around, device }, fileSystems, image, start, collection);
+    collection.add(judge(image, start, step, around));
+  }
   if (closure && images.length > 0) addSiblings({ ...around, device }, whole, collection, step);
   const { bytesRead } = device.traffic;
   const note = notes.slice(0, 4).join('; ');
@@ -411,7 +362,8 @@ const lookAtStart = (
   collection: Collection,
 ): void => {
   const { device } = around;
-  if (fileSystems.has(start) || fileSystems.size >= MAX_STARTS || start >= device.size) return;
+  if (collection.looked.has(start) || collection.looked.size >= MAX_STARTS || start >= device.size) return;
+  collection.looked.add(start);
   const length = Math.min(identity.partitionSize, device.size - start);
   const listed = listThroughFileSystem(device, { start, length });
   if (listed.at === undefined) return;

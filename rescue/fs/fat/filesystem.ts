@@ -3,6 +3,7 @@ import { isHoldfastError } from '../../errors.ts';
 import type { ContainerTest, FileSystem } from '../filesystem.ts';
 import { first } from '../findings.ts';
 import { allocatedRuns, badRuns, blankRuns } from './allocation.ts';
+import { unusedBootSectors } from './boot-area.ts';
 import { findProblems } from './check.ts';
 import { listContainers } from './containers.ts';
 import { readDirectory, rootFolder } from './directory.ts';
@@ -79,11 +80,11 @@ export const openFat = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
-    unusedBootSectors: () => [],
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
+    unusedBootSectors: () => unusedBootSectors(volume.parameters, device.sectorSize),
     parameters: () => parametersOf(volume),
   };
 };
