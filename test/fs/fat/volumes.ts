@@ -607,7 +607,7 @@ export const makeFatVariant = (
 };
 
 /** BPB_TotSec32 in both boot sectors and the file's length; FSInfo's count of free clusters is then not known. */
-const shorten = (path: string, size: number): void => {
+export const shorten = (path: string, size: number): void => {
   const { sectorSize } = placesOf(path);
   const boot = bytesAt(path, 0, 512);
   const sectors = Buffer.alloc(4);
