@@ -1,4 +1,4 @@
-import { complement, SpanSet, subtract } from '../bytes/runs.ts';
+import { complement, intersect, normalise, SpanSet, subtract, totalLength } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { isHoldfastError, refused } from '../errors.ts';
 import type { FileSystemDriver } from '../fs/filesystem.ts';
@@ -16,7 +16,7 @@ import { openImage } from '../image/reader.ts';
 import { planRelocation, roomForCopy } from '../image/relocation.ts';
 import { mutableBIndex } from '../image/sealed.ts';
 import { joinedInOrder } from '../locate/found.ts';
-import type { ByteLength, Extent } from '../units.ts';
+import type { ByteLength, Extent, Run } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { beginGeneration, commitCopy, type OldGeneration, writeCopy } from './relocation.ts';
@@ -33,7 +33,7 @@ import {
 
 /**
  * Puts right containers whose clusters a defragmenter, or a file system that was made smaller, has moved: in place where every slot
- * lies in one piece, which takes no room; else as a copy in free space, the next generation. Cut off anywhere, the image opens
+ * lies in one piece and the image has no data of its own there, which takes no room; else as a copy in free space, the next generation. Cut off anywhere, the image opens
  * through its file, or is whole as the copy, and this can be run again.
  */
 
@@ -105,19 +105,32 @@ export const mendContainer = async (
     .filter(({ image: other }) => other?.state === 'committed')
     .map(({ image: other }) => other!);
   protect(guard, [...others, ...bystanders(listed).damaged]);
-  const homes = commitHomesOf(image);
   const plan = planInPlace(image, patchLength);
-  if (plan !== undefined) {
+  const runs = clusterRuns(image.extents, fileSystem.geometry.clusterSize, fileSystem.geometry.clusterBase);
+  const isInItsWay = totalLength(intersect(image.inUse(), normalise(runs))) > 0;
+  if (plan !== undefined && !isInItsWay) {
     await mendInPlace(context, guard, image, plan);
     return { id: image.id, how: 'in place' };
   }
   const old: OldGeneration = {
     image,
-    homes,
+    homes: commitHomesOf(image),
     anchors: [image.extents[0]!.start, image.extents[0]!.start],
   };
-  await mendAsCopy(context, guard, { old, container, others, driver, listed, patchLength });
-  return { id: image.id, how: 'as a copy' };
+  const request = { old, container, others, driver, listed, patchLength };
+  try {
+    await mendAsCopy(context, guard, { ...request, avoid: () => image.inUse() });
+    return { id: image.id, how: 'as a copy' };
+  } catch (error) {
+    if (!isHoldfastError(error, 'refused') || error.detail.code !== 'no-space' || !isInItsWay) throw error;
+  }
+  context.note(
+    `Image ${short} lies where it has data itself, and there is no other room for it: it can be restored to another place only, with --to.`,
+    'warning',
+  );
+  if (plan === undefined) await mendAsCopy(context, guard, { ...request, avoid: () => [] });
+  else await mendInPlace(context, guard, image, plan);
+  return { id: image.id, how: plan === undefined ? 'as a copy' : 'in place' };
 };
 
 /** Undefined where slots lie in pieces. The generation is set when it is begun. */
@@ -214,6 +227,8 @@ interface CopyRequest {
   readonly driver: FileSystemDriver;
   readonly listed: readonly ListedContainer[];
   readonly patchLength: ByteLength;
+  /** Clusters that are of no use though they are free now: the image has data there. */
+  readonly avoid: () => Iterable<Run>;
 }
 
 /** The name of a copy while the old file has the usual one; a restore gives it that again. */
@@ -221,14 +236,14 @@ const nameOfCopy = ({ control, id }: Image, generation: number): string =>
   `${control.kind}-${generation}-${id.slice(0, 12)}`;
 
 const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyRequest): Promise<void> => {
-  const { old, container, others, driver, listed, patchLength } = request;
+  const { old, container, others, driver, listed, patchLength, avoid } = request;
   const { image } = old;
   const { fileSystem } = openVolume(guard);
   const { clusterSize, clusterBase, clusterCount } = fileSystem.geometry;
+  const all = { start: 0, length: clusterCount };
   const needed = roomForCopy(image, 2 * patchLength);
   const placement = planPlacement({
-    free: () =>
-      subtract(complement(fileSystem.allocation(), { start: 0, length: clusterCount }), fileSystem.bad()),
+    free: () => subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), avoid()),
     clusterSize,
     clusterBase,
     wanted: needed,

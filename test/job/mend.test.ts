@@ -206,6 +206,9 @@ test.serial('lost data is said, and not pretended to be mended', async (t) => {
   t.true(sameBytes(before, stage.file));
 });
 
+/** As many files of 256 KiB as nearly fill the volume. */
+const PIECES = 260;
+
 test.serial('what e4defrag moves is named and put right', async (t) => {
   const size = 96 * MIB;
   const file = makeVolume(join(temporaryFolder(t), 'volume'), { size, blockSize: 4096 });
@@ -213,15 +216,14 @@ test.serial('what e4defrag moves is named and put right', async (t) => {
   // Free space in pieces makes a container in pieces.
   const tree = fillStage(t, stage, { size: MIB, entries: 60 });
   let mount = mountStage(t, stage);
-  const next = noiseSource('pieces');
-  for (let index = 0; index < 300; index += 1)
-    writeFileSync(join(mount.path, `piece ${index}`), next(256 * KIB));
-  for (let index = 0; index < 300; index += 2) rmSync(join(mount.path, `piece ${index}`));
-  writeFileSync(join(mount.path, 'tail'), next(8 * MIB));
+  writeFileSync(join(mount.path, 'tail'), noiseSource('tail')(6 * MIB));
+  for (let index = 0; index < PIECES; index += 1)
+    writeFileSync(join(mount.path, `piece ${index}`), Buffer.alloc(256 * KIB, `${index} `));
+  for (let index = 0; index < PIECES; index += 2) rmSync(join(mount.path, `piece ${index}`));
   mount.unmount();
   const { image } = await makeImage(file, { minFree: MIB });
   mount = mountStage(t, stage);
-  for (let index = 1; index < 300; index += 2) rmSync(join(mount.path, `piece ${index}`));
+  for (let index = 1; index < PIECES; index += 2) rmSync(join(mount.path, `piece ${index}`));
   const container = join(mount.path, '.holdfast', `user-${image.id.slice(0, 12)}.hfi`);
   mustRun('chattr', ['-i', container]);
   mustRun('chmod', ['600', container]);

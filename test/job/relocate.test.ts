@@ -1,7 +1,8 @@
-import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { intersect, normalise, totalLength } from '../../rescue/bytes/runs.ts';
+import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
 import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
 import { MIB, type Run } from '../../rescue/units.ts';
 import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
@@ -80,6 +81,12 @@ const mustBeBack = async (
   const images = await imagesNow(stage);
   const ids = [state, ...others].map(({ image }) => image.id);
   t.deepEqual([...images.keys()].sort(), ids.sort(), when);
+  const recorded = parseLocatorRecord(readFileSync(stage.file).subarray(512, 1024))?.images ?? [];
+  t.deepEqual(
+    recorded.map(({ imageId, generation }) => `${Buffer.from(imageId).toString('hex')}/${generation}`).sort(),
+    [...images.values()].map(({ id, generation }) => `${id}/${generation}`).sort(),
+    `${when}: locator record`,
+  );
   for (const id of ids) {
     t.deepEqual((await verifyImage(stage.file, { image: id })).problems, [], `${when}: ${id}`);
   }

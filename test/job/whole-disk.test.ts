@@ -315,3 +315,35 @@ test('what is no FAT, or an image of its own, stays out of it', async (t) => {
   t.is(digestOf(file, [{ start: esp.start, length: esp.size }]), before);
   t.true((await listImages(file)).images.some(({ id }) => id === own.id));
 });
+
+test('an EFI system partition with an image of its own: left alone while that is there, its name goes with it', async (t) => {
+  const whole = await makeWhole(t, { table: 'gpt' });
+  const { file, esp, stages, trees } = whole;
+  const files = espFiles(t, file, esp);
+  const inside = (await makeImage(file, { partition: esp.number, minFree: 0, name: 'of the ESP' })).image;
+  t.is(inside.partition.offset, esp.start);
+  const root = (await makeImage(file, { partition: stages[0].partition! })).image;
+  // Some hundred KiB of files; the image inside would make it more than twice as much.
+  const spared = extentsOf(root.extents);
+  const both = duplicate(file, `${file}.both`);
+  overwriteWithNoise(both, [...spared, ...extentsOf(inside.extents)]);
+  const first = await restoreImage(both, { image: root.id });
+  t.is(first.partitionTable, 'rebuilt');
+  t.deepEqual(first.companions, ['boot gap']);
+  await restoreImage(both, { image: inside.id });
+  t.notThrows(() => espMustBeClean(t, both, esp));
+  t.deepEqual(espFiles(t, both, esp), files);
+  t.deepEqual((await listImages(both)).images.map(({ id }) => id).sort(), [root.id, inside.id].sort());
+
+  overwriteWithNoise(file, spared);
+  const second = await restoreImage(file);
+  t.deepEqual(second.companions, ['boot gap', 'EFI system partition']);
+  t.notThrows(() => espMustBeClean(t, file, esp));
+  t.deepEqual(espFiles(t, file, esp), files);
+  t.notRegex(mustRun('mdir', ['-a', '-b', '-i', `${file}@@${esp.start}`, '::/']).stdout, /holdfast/i);
+  treeMustBe(t, stages[0], trees[0]!, 'root');
+  t.deepEqual(
+    (await listImages(file)).images.map(({ id }) => id),
+    [root.id],
+  );
+});
