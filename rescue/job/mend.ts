@@ -19,6 +19,7 @@ import { joinedInOrder } from '../locate/found.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
+import { sharedBytes } from './make-way.ts';
 import { beginGeneration, commitCopy, type OldGeneration, writeCopy } from './relocation.ts';
 import { removeImage, wipeHeaders } from './removal.ts';
 import { bystanders, protect, protectionKey } from './siblings.ts';
@@ -99,7 +100,7 @@ export const mendContainer = async (
     .map(({ image: other }) => other!);
   protect(guard, [...others, ...bystanders(listed).damaged]);
   const homes = commitHomesOf(image);
-  const plan = planInPlace(image, patchLength);
+  const plan = sharedBytes(image, image) > 0 ? undefined : planInPlace(image, patchLength);
   if (plan !== undefined) {
     await mendInPlace(context, guard, image, plan);
     return { id: image.id, how: 'in place' };
@@ -221,7 +222,11 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   const needed = roomForCopy(image, 2 * patchLength);
   const placement = planPlacement({
     free: () =>
-      subtract(complement(fileSystem.allocation(), { start: 0, length: clusterCount }), fileSystem.bad()),
+      // Nor where the image itself has data: it could not be restored from there.
+      subtract(
+        subtract(complement(fileSystem.allocation(), { start: 0, length: clusterCount }), fileSystem.bad()),
+        image.inUse(),
+      ),
     clusterSize,
     clusterBase,
     wanted: needed,
