@@ -1,4 +1,4 @@
-import { complement, SpanSet, subtract } from '../bytes/runs.ts';
+import { complement, intersect, normalise, SpanSet, subtract, totalLength } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { isHoldfastError, refused } from '../errors.ts';
 import type { FileSystemDriver } from '../fs/filesystem.ts';
@@ -16,10 +16,9 @@ import { openImage } from '../image/reader.ts';
 import { planRelocation, roomForCopy } from '../image/relocation.ts';
 import { mutableBIndex } from '../image/sealed.ts';
 import { joinedInOrder } from '../locate/found.ts';
-import type { ByteLength, Extent } from '../units.ts';
+import type { ByteLength, Extent, Run } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
-import { sharedBytes } from './make-way.ts';
 import { beginGeneration, commitCopy, type OldGeneration, writeCopy } from './relocation.ts';
 import { removeImage, wipeHeaders } from './removal.ts';
 import { bystanders, protect, protectionKey } from './siblings.ts';
@@ -34,7 +33,7 @@ import {
 
 /**
  * Puts right containers whose clusters a defragmenter, or a file system that was made smaller, has moved: in place where every slot
- * lies in one piece, which takes no room; else as a copy in free space, the next generation. Cut off anywhere, the image opens
+ * lies in one piece and the image has no data of its own there, which takes no room; else as a copy in free space, the next generation. Cut off anywhere, the image opens
  * through its file, or is whole as the copy, and this can be run again.
  */
 
@@ -85,7 +84,14 @@ export const mendContainer = async (
   const newer = listed.find(({ image: other }) => other?.id === image.id && other.state === 'committed');
   const isOver = image.state === 'superseded' || image.state === 'removed';
   if (newer !== undefined || isOver) {
-    await removeImage(context, guard, { driver, image, name: container.name });
+    const successor = newer?.image;
+    protect(guard, successor === undefined ? [] : [successor]);
+    await removeImage(context, guard, {
+      driver,
+      image,
+      name: container.name,
+      ...(successor === undefined ? {} : { successor }),
+    });
     return { id: image.id, how: 'superseded' };
   }
   if (image.state !== 'committed') {
@@ -99,19 +105,32 @@ export const mendContainer = async (
     .filter(({ image: other }) => other?.state === 'committed')
     .map(({ image: other }) => other!);
   protect(guard, [...others, ...bystanders(listed).damaged]);
-  const homes = commitHomesOf(image);
-  const plan = sharedBytes(image, image) > 0 ? undefined : planInPlace(image, patchLength);
-  if (plan !== undefined) {
+  const plan = planInPlace(image, patchLength);
+  const runs = clusterRuns(image.extents, fileSystem.geometry.clusterSize, fileSystem.geometry.clusterBase);
+  const isInItsWay = totalLength(intersect(image.inUse(), normalise(runs))) > 0;
+  if (plan !== undefined && !isInItsWay) {
     await mendInPlace(context, guard, image, plan);
     return { id: image.id, how: 'in place' };
   }
   const old: OldGeneration = {
     image,
-    homes,
+    homes: commitHomesOf(image),
     anchors: [image.extents[0]!.start, image.extents[0]!.start],
   };
-  await mendAsCopy(context, guard, { old, container, others, driver, listed, patchLength });
-  return { id: image.id, how: 'as a copy' };
+  const request = { old, container, others, driver, listed, patchLength };
+  try {
+    await mendAsCopy(context, guard, { ...request, avoid: () => image.inUse() });
+    return { id: image.id, how: 'as a copy' };
+  } catch (error) {
+    if (!isHoldfastError(error, 'refused') || error.detail.code !== 'no-space' || !isInItsWay) throw error;
+  }
+  context.note(
+    `Image ${short} lies where it has data itself, and there is no other room for it: it can be restored to another place only, with --to.`,
+    'warning',
+  );
+  if (plan === undefined) await mendAsCopy(context, guard, { ...request, avoid: () => [] });
+  else await mendInPlace(context, guard, image, plan);
+  return { id: image.id, how: plan === undefined ? 'as a copy' : 'in place' };
 };
 
 /** Undefined where slots lie in pieces. The generation is set when it is begun. */
@@ -208,6 +227,8 @@ interface CopyRequest {
   readonly driver: FileSystemDriver;
   readonly listed: readonly ListedContainer[];
   readonly patchLength: ByteLength;
+  /** Clusters that are of no use though they are free now: the image has data there. */
+  readonly avoid: () => Iterable<Run>;
 }
 
 /** The name of a copy while the old file has the usual one; a restore gives it that again. */
@@ -215,18 +236,14 @@ const nameOfCopy = ({ control, id }: Image, generation: number): string =>
   `${control.kind}-${generation}-${id.slice(0, 12)}`;
 
 const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyRequest): Promise<void> => {
-  const { old, container, others, driver, listed, patchLength } = request;
+  const { old, container, others, driver, listed, patchLength, avoid } = request;
   const { image } = old;
   const { fileSystem } = openVolume(guard);
   const { clusterSize, clusterBase, clusterCount } = fileSystem.geometry;
+  const all = { start: 0, length: clusterCount };
   const needed = roomForCopy(image, 2 * patchLength);
   const placement = planPlacement({
-    free: () =>
-      // Nor where the image itself has data: it could not be restored from there.
-      subtract(
-        subtract(complement(fileSystem.allocation(), { start: 0, length: clusterCount }), fileSystem.bad()),
-        image.inUse(),
-      ),
+    free: () => subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), avoid()),
     clusterSize,
     clusterBase,
     wanted: needed,
@@ -267,5 +284,6 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   commitCopy(guard, { old, copy, others, beside: bystanders(listed), now: context.now });
   guard.withOpened(open, (device) => clearJournal(device, journal));
   guard.giveUp(protectionKey(image));
-  await removeImage(context, guard, { driver, image, name: container.name });
+  const successor = openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
+  await removeImage(context, guard, { driver, image, name: container.name, successor });
 };

@@ -20,6 +20,8 @@ export interface RemovalRequest {
   readonly image: Image;
   /** The name under which the file system lists it, where only some of its clusters are listed. */
   readonly name?: string;
+  /** A newer generation of the image, at home: its journal serves where the image's own slots do not lie where they say. */
+  readonly successor?: Image;
 }
 
 /**
@@ -67,8 +69,9 @@ export const removeImage = async (
   if (isListed && image.displaced !== true) writeTombstone(guard, image, context.now);
   if (patch !== undefined) {
     context.progress('release', 0, 1);
-    const opened = mutableExtents(image);
-    const journal = ownJournal(guard, image);
+    const keeper = request.successor ?? image;
+    const opened = mutableExtents(keeper);
+    const journal = ownJournal(guard, keeper);
     if (journal !== undefined) {
       guard.withOpened(opened, (device) => {
         const { imageId, generation } = image.identity;

@@ -5,7 +5,7 @@ import { appendAudit } from '../image/audit.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import { MBR_TABLE_RANGE } from '../partition/ranges.ts';
 import { type Extent, roundDown } from '../units.ts';
-import { beginCompanions, type CompanionWrite } from './companions.ts';
+import { beginCompanions, type CompanionWrite, releaseLostImages } from './companions.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { refreshLocatorRecord } from './locator-record.ts';
@@ -85,8 +85,9 @@ export const writeRestored = async (
       await writeFrames(context, image, part, undefined, failIfNew);
       place.disk.flush();
     }
-    writeTable(place.disk, table);
     if (verifyAfter) await readBackFrames(context, image, ranges.whole, undefined, skip);
+    releaseLostImages(context, place.disk, companions);
+    writeTable(place.disk, table);
   }
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });

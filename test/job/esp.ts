@@ -15,6 +15,8 @@ export const ESP_TYPE = { gpt: 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B', mbr: 'ef'
 
 export interface EspOptions {
   readonly sectorSize?: number | undefined;
+  /** Of the three FATs; by default mkfs.fat chooses. */
+  readonly bits?: 12 | 16 | 32 | undefined;
   /** Different for different content. */
   readonly seed?: string | undefined;
 }
@@ -30,8 +32,18 @@ export const makeEsp = (
   place: PartitionPlace,
   options: EspOptions = {},
 ): void => {
-  const { sectorSize = 512, seed = 'esp' } = options;
-  const format = ['-S', String(sectorSize), '-s', '1', '-i', '5EAF00D5', '-n', 'ESP'];
+  const { sectorSize = 512, seed = 'esp', bits } = options;
+  const format = [
+    '-S',
+    String(sectorSize),
+    '-s',
+    '1',
+    '-i',
+    '5EAF00D5',
+    '-n',
+    'ESP',
+    ...(bits === undefined ? [] : ['-F', String(bits)]),
+  ];
   mustRun('mkfs.fat', [
     ...format,
     '--offset',

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { Recorder } from '../../rescue/device/recorder.ts';
@@ -7,12 +8,14 @@ import { JobContext } from '../../rescue/job/context.ts';
 import { selectImage } from '../../rescue/job/locating.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
 import { type Extent, MIB } from '../../rescue/units.ts';
-import { makeDisk } from '../support/disk.ts';
+import type { Cleanup } from '../support/cleanup.ts';
+import { makeDisk, type PartitionPlace } from '../support/disk.ts';
 import { partitionTableSound } from '../support/judges.ts';
 import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
+import { ESP_TYPE, espFiles, espMustBeClean, makeEsp } from './esp.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
@@ -39,6 +42,7 @@ interface Wreck {
   readonly hasTable: boolean;
   /** What was in front of the partition: boot code, table, boot gap. */
   readonly front: Uint8Array;
+  readonly esp?: { readonly place: PartitionPlace; readonly files: ReturnType<typeof espFiles> };
 }
 
 const makeWreck = async (
@@ -53,7 +57,13 @@ const makeWreck = async (
   const tree = court.own(furnish);
   if (hasTable) {
     const path = join(temporaryFolder(t), 'disk');
-    makeDisk(t, path, { size: size + 2 * MIB, table: 'gpt', partitions: [{ start: MIB, size }] });
+    const partitions = [
+      { start: MIB, size },
+      { size: 2 * MIB, type: ESP_TYPE.gpt },
+    ];
+    const [, esp] = makeDisk(t, path, { size: size + 4 * MIB, table: 'gpt', partitions });
+    makeEsp(t, path, esp!);
+    const files = espFiles(t, path, esp!);
     const file = openSync(path, 'r+');
     writeSync(file, readFileSync(court.path), 0, size, MIB);
     // Boot code, and a boot loader in the gap.
@@ -65,7 +75,7 @@ const makeWreck = async (
     await makeImageOn(path, { kind: 'factory', minFree: 0 });
     await makeImageOn(path, { minFree: 0 });
     const disk = wreckOf(MemoryDevice.of(readFileSync(path)));
-    return { court, disk, partition: place, tree, hasTable, front };
+    return { court, disk, partition: place, tree, hasTable, front, esp: { place: esp!, files } };
   }
   const context = new JobContext();
   t.teardown(() => context.close());
@@ -109,7 +119,13 @@ const afterCut = (t: ExecutionContext, wreck: Wreck, cut: MemoryDevice): string[
   return mounts() ? court.compare(tree).map((each) => `repaired and mounted, but ${each}`) : [];
 };
 
-const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, sealed: readonly Extent[]) => {
+const runAgain = async (
+  t: Cleanup,
+  context: JobContext,
+  wreck: Wreck,
+  cut: MemoryDevice,
+  sealed: readonly Extent[],
+) => {
   const { court, tree, hasTable } = wreck;
   const path = `${court.path}.disk`;
   layFile(path, cut);
@@ -124,6 +140,13 @@ const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, se
     // A GPT whose LBA 0 alone is missing is repaired: the signature of an MBR, which it does not need, stays noise.
     const differs = front.findIndex((byte, at) => byte !== wreck.front[at] && !(at >= 440 && at < 446));
     if (differs >= 0) faults.push(`byte ${differs}, in front of the partition, is not what it was`);
+    try {
+      espMustBeClean(t, path, wreck.esp!.place);
+      const files = espFiles(t, path, wreck.esp!.place);
+      if (!isDeepStrictEqual(files, wreck.esp!.files)) faults.push('other files on the EFI system partition');
+    } catch (error) {
+      faults.push(String(error));
+    }
   }
   const partition = partitionOf(wreck, disk);
   faults.push(...court.faults(partition, tree));
@@ -147,7 +170,7 @@ for (const what of [...(Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]), 'disk
       if (!sameExtents(cut.device, wreck.disk, { sealed }))
         log.add('after the cut', ['sealed slots changed']);
       log.add('after the cut', await attempt(() => afterCut(t, wreck, cut.device)));
-      log.add('run again', await attempt(() => runAgain(context, wreck, cut.device, sealed)));
+      log.add('run again', await attempt(() => runAgain(t, context, wreck, cut.device, sealed)));
     }
     t.log(`${log.tried} media tried`);
     t.deepEqual(log.faults.slice(0, 20), []);

@@ -1,7 +1,8 @@
-import { closeSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { intersect, normalise, totalLength } from '../../rescue/bytes/runs.ts';
+import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
 import { restore } from '../../rescue/job/restore.ts';
 import { type ImageSummary, type Intent, UnfinishedError } from '../../rescue/job/results.ts';
 import { MIB, type Run } from '../../rescue/units.ts';
@@ -98,6 +99,12 @@ const mustBeBack = async (
   const images = await imagesNow(stage);
   const ids = [state, ...others].map(({ image }) => image.id);
   t.deepEqual([...images.keys()].sort(), ids.sort(), when);
+  const recorded = parseLocatorRecord(readFileSync(stage.file).subarray(512, 1024))?.images ?? [];
+  t.deepEqual(
+    recorded.map(({ imageId, generation }) => `${Buffer.from(imageId).toString('hex')}/${generation}`).sort(),
+    [...images.values()].map(({ id, generation }) => `${id}/${generation}`).sort(),
+    `${when}: locator record`,
+  );
   for (const id of ids) {
     t.deepEqual((await verifyImage(stage.file, { image: id })).problems, [], `${when}: ${id}`);
   }

@@ -110,12 +110,12 @@ const makeWhole = async (t: ExecutionContext, layout: Layout): Promise<Whole> =>
 
 const kept = ({ images }: Whole) => images.flatMap(({ extents }) => extentsOf(extents));
 
-/** In front of the first partition, and behind the last: boot code, both copies of the table, boot gap. */
-const around = ({ file, esp, stages, size }: Whole): string => {
-  const end = stages[1].start + stages[1].size;
+/** In front of the first partition: boot code, table, boot gap; and a GPT's backup: 128 entries of 128 bytes, and a header. */
+const around = ({ file, esp, stages, size }: Whole, { table }: Layout): string => {
+  const backup = table === 'gpt' ? 128 * 128 + (stages[0].sectorSize ?? 512) : 0;
   return digestOf(file, [
     { start: 0, length: esp.start },
-    { start: end, length: size - end },
+    { start: size - backup, length: backup },
   ]);
 };
 
@@ -133,7 +133,7 @@ for (const [title, layout] of Object.entries(LAYOUTS))
     const { file, esp, stages, trees, images } = whole;
     t.deepEqual(whole.notes, []);
     const table = tableOf(t, stages[0]);
-    const before = around(whole);
+    const before = around(whole, layout);
     const files = espFiles(t, file, esp);
     t.is(Object.keys(files).length, 2);
     overwriteWithNoise(file, kept(whole), title);
@@ -168,7 +168,7 @@ for (const [title, layout] of Object.entries(LAYOUTS))
     t.is(first.partitionTable, 'rebuilt');
     t.deepEqual(first.companions, ['boot gap', 'EFI system partition']);
     t.is(tableOf(t, stages[0]), table);
-    t.is(around(whole), before);
+    t.is(around(whole, layout), before);
     t.notThrows(() => espMustBeClean(t, file, esp));
     t.deepEqual(espFiles(t, file, esp), files);
     t.notThrows(() => stageMustBeClean(stages[0]));
@@ -177,7 +177,7 @@ for (const [title, layout] of Object.entries(LAYOUTS))
     const second = await onDisk(t, file, layout, (target) => restoreImage(target, { image: images[1].id }));
     t.is(second.partitionTable, 'kept');
     t.is(second.companions, undefined);
-    t.is(around(whole), before);
+    t.is(around(whole, layout), before);
     t.notThrows(() => stageMustBeClean(stages[1]));
     treeMustBe(t, stages[1], trees[1]!, 'data');
     treeMustBe(t, stages[0], trees[0]!, 'root, afterwards');
@@ -204,7 +204,7 @@ test('a valid table is kept byte for byte, and so is everything beside the parti
 test('--companions: a kept table, but boot gap and EFI system partition come back', async (t) => {
   const whole = await makeWhole(t, { table: 'gpt' });
   const { file, esp, images, stages } = whole;
-  const before = around(whole);
+  const before = around(whole, { table: 'gpt' });
   const files = espFiles(t, file, esp);
   makeEsp(t, file, esp, { seed: 'somebody changed it' });
   t.notDeepEqual(espFiles(t, file, esp), files);
@@ -213,7 +213,7 @@ test('--companions: a kept table, but boot gap and EFI system partition come bac
   t.deepEqual(restored.companions, ['boot gap', 'EFI system partition']);
   t.deepEqual(espFiles(t, file, esp), files);
   t.notThrows(() => espMustBeClean(t, file, esp));
-  t.is(around(whole), before);
+  t.is(around(whole, { table: 'gpt' }), before);
   t.notThrows(() => stageMustBeClean(stages[0]));
 });
 
@@ -314,4 +314,36 @@ test('what is no FAT, or an image of its own, stays out of it', async (t) => {
   t.deepEqual(restored.companions, ['boot gap']);
   t.is(digestOf(file, [{ start: esp.start, length: esp.size }]), before);
   t.true((await listImages(file)).images.some(({ id }) => id === own.id));
+});
+
+test('an EFI system partition with an image of its own: left alone while that is there, its name goes with it', async (t) => {
+  const whole = await makeWhole(t, { table: 'gpt' });
+  const { file, esp, stages, trees } = whole;
+  const files = espFiles(t, file, esp);
+  const inside = (await makeImage(file, { partition: esp.number, minFree: 0, name: 'of the ESP' })).image;
+  t.is(inside.partition.offset, esp.start);
+  const root = (await makeImage(file, { partition: stages[0].partition! })).image;
+  // Some hundred KiB of files; the image inside would make it more than twice as much.
+  const spared = extentsOf(root.extents);
+  const both = duplicate(file, `${file}.both`);
+  overwriteWithNoise(both, [...spared, ...extentsOf(inside.extents)]);
+  const first = await restoreImage(both, { image: root.id });
+  t.is(first.partitionTable, 'rebuilt');
+  t.deepEqual(first.companions, ['boot gap']);
+  await restoreImage(both, { image: inside.id });
+  t.notThrows(() => espMustBeClean(t, both, esp));
+  t.deepEqual(espFiles(t, both, esp), files);
+  t.deepEqual((await listImages(both)).images.map(({ id }) => id).sort(), [root.id, inside.id].sort());
+
+  overwriteWithNoise(file, spared);
+  const second = await restoreImage(file);
+  t.deepEqual(second.companions, ['boot gap', 'EFI system partition']);
+  t.notThrows(() => espMustBeClean(t, file, esp));
+  t.deepEqual(espFiles(t, file, esp), files);
+  t.notRegex(mustRun('mdir', ['-a', '-b', '-i', `${file}@@${esp.start}`, '::/']).stdout, /holdfast/i);
+  treeMustBe(t, stages[0], trees[0]!, 'root');
+  t.deepEqual(
+    (await listImages(file)).images.map(({ id }) => id),
+    [root.id],
+  );
 });
