@@ -60,8 +60,6 @@ export interface OptionSpec {
   readonly repeatable?: true;
   /** About this run, not about what is done: the equivalent command shows it only where it is not the default. */
   readonly ofTheRun?: true;
-  /** Known, but not in this version. */
-  readonly notYet?: true;
 }
 
 const TARGET_HELP = 'block device, or regular file that holds a disk or a partition';

@@ -14,6 +14,12 @@ export const CONTAINER_FOLDER = '.holdfast';
 /** Extension of a container's first file; the following ones are `.001`, `.002`, ... */
 export const CONTAINER_EXTENSION = '.hfi';
 
+/**
+ * Bytes from the start of a partition in which a locator record may lie: it must be found when nothing is left that says how long
+ * the boot area is.
+ */
+export const BOOT_AREA: ByteLength = 16 * 1024;
+
 export interface Geometry {
   readonly clusterSize: ByteLength;
   /** Clusters are numbered from 0 to this, exclusive. */
@@ -53,7 +59,7 @@ export interface FileEntry {
   readonly modified: number;
   /** The file system's own attribute word: mode for ext, attribute flags for FAT and NTFS. */
   readonly attributes: number;
-  /** Number of the inode or MFT record, or of the first cluster. */
+  /** Number of the inode or MFT record, or of the FAT entry of the first cluster (0: it has none). */
   readonly node: number;
   /** Clusters that hold the content, in file order, holes left out. Empty for inline content. */
   runs(): Iterable<Run>;
@@ -65,7 +71,7 @@ export interface Exclude {
   readonly reason: 'container' | 'swap' | 'page-file' | 'hibernation';
   /** In file order. */
   readonly runs: readonly Run[];
-  /** What a restore leaves in the clusters that were excluded: what it finds, or zeros. */
+  /** What a restore leaves in the clusters that were excluded: what it finds, or that with zeros in the first of them. */
   readonly onRestore: 'leave' | 'zero';
 }
 
@@ -152,6 +158,8 @@ export interface ReleaseRequest {
  */
 export interface FileSystemDriver {
   readonly name: 'ext' | 'fat' | 'ntfs';
+  /** How a damaged volume is repaired, for people: a sentence without its full stop. */
+  readonly repair: string;
   /** True if the device starts like this file system; says nothing of whether it is sound or supported. */
   probe(device: ReadableDevice): boolean;
   /**
@@ -168,6 +176,11 @@ export interface FileSystemDriver {
   claim(editor: Editor, request: ClaimRequest): void;
   /** The opposite; removes the folder when it becomes empty. Throws `refused` (`release.not-found`), ... */
   release(editor: Editor, request: ReleaseRequest): void;
+  /**
+   * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged,
+   * and comes to lie at `to`. Nothing to do for a file system that does not say.
+   */
+  moved(editor: Editor, places: { readonly from: ByteOffset; readonly to: ByteOffset }): void;
   /**
    * Runs `edit` on an overlay of the device and returns what it changed, wrapped so that the volume survives a power
    * cut between any two writes of the patch: one jbd2 transaction where there is a journal; else marked dirty by

@@ -64,7 +64,7 @@ const noteChoice = (
 ): void => {
   if (entry === undefined || partition !== undefined) return;
   context.note(
-    `Partition ${entry.number} of ${target} is imaged: no other one has a file system that Holdfast can handle.`,
+    `Partition ${entry.number} of ${target} is imaged: no other one but an EFI system partition has a file system that Holdfast can handle.`,
   );
 };
 
@@ -199,7 +199,7 @@ const requireClaim = (context: JobContext, plan: CreatePlan, kind: CreateRequest
   } catch (error) {
     // The image takes less than the room that is planned at most, and leaves some to the claim.
     if (isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space') return;
-    throw asRefusal(error);
+    throw asRefusal(error, plan.driver);
   }
 };
 
@@ -276,10 +276,10 @@ const openAndCheck = (context: JobContext, guard: Guard): ViewedVolume => {
   try {
     refuseUnfit(opened.fileSystem);
     context.progress('check', 0, 1);
-    refuseInconsistent(opened.fileSystem);
+    refuseInconsistent(opened);
     context.progress('check', 1, 1);
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, opened.driver);
   }
   return opened;
 };
@@ -321,8 +321,8 @@ const dryRun = (
   const { control, identity } = describeImage(context, access, plan, request, newImageId());
   const extents = plan.placement.extents;
   const patch = claimPatch(context, plan, containerName(request.kind, control.id), extents);
-  const writes = patch.phases.flat().length;
-  context.note(`The file system would be changed by ${writes} writes in ${patch.phases.length} phases.`);
+  const steps = patch.phases.flat().length;
+  context.note(`The file system would be changed by ${steps} steps in ${patch.phases.length} phases.`);
   const image: ImageFacts = {
     id: control.id,
     identity,

@@ -42,7 +42,7 @@ export const requireReleases = (
   try {
     for (const { name, paths } of listed) driver.release(view, { name, paths, time });
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, driver);
   }
 };
 

@@ -103,7 +103,7 @@ const releasePatch = (
       driver.release(editor, { name: listed.name, paths, time: context.now }),
     );
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, driver);
   }
 };
 

@@ -46,12 +46,12 @@ export const repairOn = async (
 ): Promise<string[]> => {
   const guard = new Guard(access.device);
   await settle(context, guard, access);
-  const { fileSystem } = openVolume(guard);
+  const { driver, fileSystem } = openVolume(guard);
   try {
     refuseUnfit(fileSystem);
-    refuseInconsistent(fileSystem);
+    refuseInconsistent({ driver, fileSystem });
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, driver);
   }
   const done: string[] = [];
   const moved = listContainers(guard, fileSystem).filter((each) => each.displaced?.id === id);

@@ -1,9 +1,8 @@
 import { SpanSet, toExtents } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
-import { Overlay } from '../device/overlay.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
-import type { Patch } from '../fs/patch.ts';
+import { type Patch, stepExtents, withPatch } from '../fs/patch.ts';
 import type { Image, ImageState } from '../image/image.ts';
 import { clearJournal, type JournalEntry, readJournal } from '../image/journal.ts';
 import { locate } from '../locate/locate.ts';
@@ -193,9 +192,13 @@ const finish = async (
 /** A patch never touches its own container. */
 const touches = (image: Image, entry: JournalEntry): boolean => {
   const own = new SpanSet(image.extents);
-  return entry.patch.phases
-    .flat()
-    .some(({ offset, after }) => own.intersects({ start: offset, length: after.length }));
+  return patchIntersects(entry.patch, own);
+};
+
+const patchIntersects = ({ phases, sectorSize }: Patch, set: SpanSet): boolean => {
+  for (const step of phases.flat())
+    for (const extent of stepExtents(step, sectorSize)) if (set.intersects(extent)) return true;
+  return false;
 };
 
 /** No claim and no release changes a container that the volume lists. */
@@ -204,9 +207,7 @@ const touchesContainers = ({ geometry, ...fileSystem }: FileSystem, patch: Patch
   const held = new SpanSet(
     fileSystem.containers().flatMap(({ runs }) => [...toExtents(runs, clusterSize, clusterBase)]),
   );
-  return patch.phases
-    .flat()
-    .some(({ offset, after }) => held.intersects({ start: offset, length: after.length }));
+  return patchIntersects(patch, held);
 };
 
 /**
@@ -225,10 +226,4 @@ const isSoundWhenApplied = (guard: Guard, image: Image, entry: JournalEntry): bo
     if (!isHoldfastError(error)) throw error;
     return false;
   }
-};
-
-const withPatch = (guard: Guard, patch: Patch): Overlay => {
-  const overlay = new Overlay(guard);
-  for (const { offset, after } of patch.phases.flat()) overlay.write(offset, after);
-  return overlay;
 };

@@ -14,6 +14,8 @@ export class Collection {
   readonly unopened = new Map<string, SlotHeader>();
   /** Beginnings of ids of images of which a copy was met that lies where it cannot be at home, and where. */
   readonly copies = new Map<string, ByteOffset>();
+  /** Starts at which a file system was looked for. */
+  readonly looked = new Set<ByteOffset>();
   readonly #places = new Map<string, SpanSet[]>();
   readonly #known = new Set<string>();
   readonly #tried = new Set<string>();

@@ -82,7 +82,7 @@ export interface LocateProgress {
 }
 
 /** Starts, implied by slots, at which a file system is looked for. */
-const MAX_STARTS = 64;
+const MAX_STARTS = 192;
 
 /**
  * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the locator record, a
@@ -112,11 +112,12 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const hidden = (): Extent[] => (options.exhaustive === true ? hidingPlaces(table, whole, contents) : []);
   const isEnough = (): boolean => options.depth === 'quick' && hidden().length === 0 && accepted();
   const closure = options.accept === undefined;
+  const named: NamedStep = { around, whole, fileSystems, collection, steps, closure };
   if (!isEnough()) {
     yield { covered: 0, total: whole.length, note: 'looking for a locator record' };
     const starts = recordStarts(table, whole, hidden());
     const byName = (device: ReadableDevice) => openByRecords(device, starts);
-    lookThroughNamed('record', byName, { around, fileSystems, whole, collection, steps, closure });
+    lookThroughNamed('record', byName, named);
   }
   const { aid } = options;
   if (aid !== undefined) {
@@ -125,7 +126,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       'fault' in aid
         ? { images: [], notes: [aid.fault] }
         : openByAid(device, aid, { diskOffset: options.diskOffset, table, within: whole });
-    lookThroughNamed('aid', byName, { around, fileSystems, whole, collection, steps, closure });
+    lookThroughNamed('aid', byName, named);
   }
   settleNamed(around, collection, contents);
   const hiding = hidden();
@@ -239,6 +240,7 @@ const lookThroughFileSystems = (
   const unusable: UnusableContainer[] = [];
   for (const region of regions.length > 0 ? regions : [whole]) {
     const listed = listThroughFileSystem(device, region);
+    collection.looked.add(region.start);
     contents.set(region.start, listed.content);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
@@ -273,13 +275,13 @@ const lookThroughNamed = (
     readonly images: readonly { readonly image: Image; readonly start: ByteOffset }[];
     readonly notes: readonly string[];
   },
-  { around, fileSystems, whole, collection, steps, closure }: NamedStep,
+  { around, whole, fileSystems, collection, steps, closure }: NamedStep,
 ): void => {
   const device = new CountingReader(around.device);
   const before = collection.found.length;
   const { images, notes } = look(device);
   for (const { image, start } of images) {
-    lookAtStart(around, fileSystems, image, start, collection);
+    lookAtStart({ ...around, device }, fileSystems, image, start, collection);
     collection.add(judge(image, start, step, around));
   }
   if (closure && images.length > 0) addSiblings({ ...around, device }, whole, collection, step);
@@ -360,7 +362,8 @@ const lookAtStart = (
   collection: Collection,
 ): void => {
   const { device } = around;
-  if (fileSystems.has(start) || fileSystems.size >= MAX_STARTS || start >= device.size) return;
+  if (collection.looked.has(start) || collection.looked.size >= MAX_STARTS || start >= device.size) return;
+  collection.looked.add(start);
   const length = Math.min(identity.partitionSize, device.size - start);
   const listed = listThroughFileSystem(device, { start, length });
   if (listed.at === undefined) return;
