@@ -74,7 +74,7 @@ const STEPS: Record<LadderStep['step'], string> = {
 
 /** What a file system says of a place where no image was found must not read as if it spoke of those that were. */
 const about = (step: LadderStep['step'], found: number): string =>
-  step === 'filesystem' && found > 0 ? 'where none was found: ' : '';
+  step === 'filesystem' && found > 0 ? 'elsewhere: ' : '';
 
 const stepLines = (steps: readonly LadderStep[]): string[] =>
   facts(

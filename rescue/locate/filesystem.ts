@@ -133,7 +133,7 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
     if (!('driver' in probed)) {
       const { other } = probed;
       if (other === 'unknown') return nothing('no file system is recognised', 'unknown');
-      return nothing(`found: ${other}`, other.startsWith('empty') ? 'unknown' : 'other');
+      return nothing(other, other.startsWith('empty') ? 'unknown' : 'other');
     }
     const fileSystem = probed.driver.open(partition, containerTest(partition));
     const opened = openContainers(partition, fileSystem);

@@ -87,6 +87,6 @@ test('list: what was not found elsewhere does not contradict what was found', as
     }),
   };
   const { stdout } = await say(['list', 'disk'], { jobs });
-  t.regex(stdout, /1 image found, 4\.0 KiB read; where none was found: no file system is recognised\n/);
+  t.regex(stdout, /1 image found, 4\.0 KiB read; elsewhere: no file system is recognised\n/);
   t.regex(stdout, /0 images found, 0 bytes read; quick depth\n/);
 });
