@@ -1,8 +1,8 @@
 import { refused, usage } from '../../errors.ts';
 import type { Run } from '../../units.ts';
+import { fileNames, splitRuns } from '../container-files.ts';
 import { type ClaimRequest, CONTAINER_FOLDER } from '../filesystem.ts';
 import type { Editor } from '../patch.ts';
-import { fileNames, largestFile, splitRuns } from './container-files.ts';
 import { newFolder } from './container-folder.ts';
 import { readDirectory } from './directory.ts';
 import { DirectoryEditor, type EditContext } from './directory-editor.ts';
@@ -11,6 +11,7 @@ import { writeMap } from './file-map.ts';
 import { GroupEditor } from './group-editor.ts';
 import { isDirectory } from './inode.ts';
 import { generationOf, newInode, writeInode } from './inode-editor.ts';
+import { largestFile } from './largest-file.ts';
 import {
   FILE_TYPE_DIRECTORY,
   FILE_TYPE_FILE,

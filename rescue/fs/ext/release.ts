@@ -1,8 +1,8 @@
 import { corrupt, refused, unsupported } from '../../errors.ts';
+import { isFileOf } from '../container-files.ts';
 import { CONTAINER_FOLDER, type ReleaseRequest } from '../filesystem.ts';
 import type { Editor } from '../patch.ts';
 import { setXattrBlockChecksum } from './checksum.ts';
-import { isFileOf } from './container-files.ts';
 import { type DirectoryEntry, readDirectory } from './directory.ts';
 import { DirectoryEditor, type EditContext } from './directory-editor.ts';
 import { GroupEditor } from './group-editor.ts';

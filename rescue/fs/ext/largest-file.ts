@@ -1,22 +1,6 @@
-import type { Run } from '../../units.ts';
-import { CONTAINER_EXTENSION } from '../filesystem.ts';
 import { indirectCapacity, indirectLength } from './indirect-map.ts';
 import { REVISION_DYNAMIC, SUPERBLOCK } from './layout.ts';
 import type { ExtVolume } from './volume.ts';
-
-/** `NAME.hfi`, `NAME.001`, `NAME.002`, ... */
-export const fileNames = (name: string, count: number): string[] =>
-  Array.from({ length: count }, (_, index) => fileName(name, index));
-
-export const fileName = (name: string, index: number): string =>
-  index === 0 ? `${name}${CONTAINER_EXTENSION}` : `${name}.${String(index).padStart(3, '0')}`;
-
-/** Whether a file of this name belongs to the container `name`. */
-export const isFileOf = (name: string, file: string): boolean => {
-  if (!file.startsWith(`${name}.`)) return false;
-  const rest = file.slice(name.length);
-  return rest === CONTAINER_EXTENSION || /^\.[0-9]{3,}$/.test(rest);
-};
 
 /** 512-byte units that an inode can account for without huge_file: `i_blocks` has 32 bits (inodes.rst). */
 const MAX_SECTORS = 2 ** 32 - 1;
@@ -46,23 +30,4 @@ export const largestFile = (volume: ExtVolume): number => {
   if (SUPERBLOCK.get(volume.parameters.superblock, 's_rev_level') < REVISION_DYNAMIC)
     size = Math.min(size, SMALL_FILE);
   return size - (size % volume.clusterSize);
-};
-
-/** Cuts a list of runs into lists of at most `most` clusters each, in order. */
-export const splitRuns = (runs: readonly Run[], most: number): Run[][] => {
-  const parts: Run[][] = [];
-  let room = 0;
-  for (const run of runs) {
-    for (let done = 0; done < run.length; ) {
-      if (room === 0) {
-        parts.push([]);
-        room = most;
-      }
-      const length = Math.min(room, run.length - done);
-      parts.at(-1)!.push({ start: run.start + done, length });
-      room -= length;
-      done += length;
-    }
-  }
-  return parts;
 };
