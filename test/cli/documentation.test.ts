@@ -17,7 +17,8 @@ const DESIGNED: Record<string, string> = {
   list: '--partition --depth --aid',
   info: '--partition --image --aid --aid-out',
   verify: '--partition --image --aid --repair',
-  restore: '--partition --image --aid --from --to --drop --companions --salvage --no-verify-after --dry-run --yes',
+  restore:
+    '--partition --image --aid --from --to --drop --companions --salvage --no-verify-after --dry-run --yes',
   remove: '--partition --image --aid --dry-run --yes',
   tui: '',
 };
