@@ -206,9 +206,10 @@ export const REPARSE_POINT = struct('$REPARSE_POINT', 8, {
   reparse_data_length: [0x4, 'u16le'],
   reserved: [0x6, 'u16le'],
 });
-/** MS-FSCC 2.1.2.1: links and mount points. */
+/** MS-FSCC 2.1.2.1: links of Windows, mount points, links of its Linux subsystem. */
 export const REPARSE_SYMLINK = 0xa000000c;
 export const REPARSE_MOUNT_POINT = 0xa0000003;
+export const REPARSE_LX_SYMLINK = 0xa000001d;
 
 // --- indexes ------------------------------------------------------------------------------------------------------
 

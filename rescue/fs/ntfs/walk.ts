@@ -13,6 +13,7 @@ import {
   NAME_INDEX,
   NAMESPACE_DOS,
   RECORD_IS_DIRECTORY,
+  REPARSE_LX_SYMLINK,
   REPARSE_MOUNT_POINT,
   REPARSE_POINT,
   REPARSE_SYMLINK,
@@ -37,11 +38,13 @@ export const meantFile = (volume: NtfsVolume, reference: FileReference, by: Plac
   return openRecord(volume, record);
 };
 
+const LINKS = [REPARSE_SYMLINK, REPARSE_MOUNT_POINT, REPARSE_LX_SYMLINK];
+
 /** Symbolic links and junctions are links; other reparse points are files or folders with a driver of their own. */
 const isLink = (reparse: Attribute | undefined): boolean => {
   if (reparse === undefined || !reparse.resident || reparse.value.length < REPARSE_POINT.size) return false;
   const tag = REPARSE_POINT.get(reparse.value, 'reparse_tag');
-  return tag === REPARSE_SYMLINK || tag === REPARSE_MOUNT_POINT;
+  return LINKS.includes(tag);
 };
 
 const typeOf = (file: NtfsFile): FileType => {
