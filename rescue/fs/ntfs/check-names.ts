@@ -84,9 +84,10 @@ function* namelessEntry({ damagedRecords }: Check, suspect: Suspect): Generator<
   });
 }
 
-/** Records in use that can be read: what cannot was reported by the first pass. */
-function* soundRecords({ volume, marks }: Check): Generator<MftRecord> {
+/** Records in use that the first pass found sound, in themselves at least. */
+function* soundRecords({ volume, marks, damagedRecords }: Check): Generator<MftRecord> {
   for (const { number, bytes } of usedRecords(volume, marks)) {
+    if (damagedRecords.has(number)) continue;
     let record: MftRecord | undefined;
     gather(
       () => {},

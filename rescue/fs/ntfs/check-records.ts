@@ -41,7 +41,9 @@ interface Pass {
   /** Clusters claimed in the whole volume, not only in the window. */
   claimed: number;
   /** The last file whose attribute list was compared with its extension records. */
-  latestBase: { readonly number: number; readonly listed: ReadonlySet<number> } | undefined;
+  latestBase:
+    | { readonly number: number; readonly readable: boolean; readonly listed: ReadonlySet<number> }
+    | undefined;
 }
 
 /**
@@ -78,13 +80,14 @@ const oneRecord = (pass: Pass, record: MftRecord, put: Put): void => {
   for (const attribute of attributes) if (!attribute.resident) claimExtent(pass, attribute, put);
   if (!pass.first) return;
   const hasList = attributes.some(({ type }) => type === AT_ATTRIBUTE_LIST);
+  if (record.base !== undefined && !isKnownExtension(pass, record, record.base, put)) {
+    pass.check.damagedRecords.add(record.number);
+    return;
+  }
   const owner = record.base ?? referenceOf(record);
   for (const attribute of attributes)
     if (attribute.type === AT_FILE_NAME && attribute.resident) keepName(pass, owner, attribute.value, record);
-  if (record.base !== undefined) {
-    extensionProblems(pass, record, record.base, put);
-    return;
-  }
+  if (record.base !== undefined) return;
   if (!hasList) attributes.forEach(requireWhole);
   const isFolder = (record.flags & RECORD_IS_DIRECTORY) !== 0;
   if (!hasList && !isFolder) return;
@@ -129,23 +132,23 @@ const requireListed = (file: NtfsFile): void => {
   }
 };
 
-const extensionProblems = (pass: Pass, record: MftRecord, base: FileReference, put: Put): void => {
+/** True if the file that an extension record belongs to names it. A file that cannot be read has a problem of its own. */
+const isKnownExtension = (pass: Pass, record: MftRecord, base: FileReference, put: Put): boolean => {
   if (pass.latestBase?.number !== base.number) {
     const listed = new Set<number>();
-    gather(ignore, () => {
+    const readable = gather(ignore, () => {
       const owner = pass.check.volume.record(base.number);
       if (!isInUse(owner) || !isMeant(owner, base) || owner.base !== undefined) return;
-      const file = openRecord(pass.check.volume, owner);
-      for (const { reference } of file.list ?? []) listed.add(reference.number);
+      for (const { reference } of openRecord(pass.check.volume, owner).list ?? [])
+        listed.add(reference.number);
     });
-    pass.latestBase = { number: base.number, listed };
+    pass.latestBase = { number: base.number, readable, listed };
   }
-  if (pass.latestBase.listed.has(record.number)) return;
-  put(
-    problem('ntfs.extension', at(`MFT record ${record.number}`, record.place.offset), {
-      expected: formatReference(base),
-    }),
-  );
+  const { readable, listed } = pass.latestBase;
+  if (listed.has(record.number)) return true;
+  const where = at(`MFT record ${record.number}`, record.place.offset);
+  if (readable) put(problem('ntfs.extension', where, { expected: formatReference(base) }));
+  return false;
 };
 
 const claimExtent = (pass: Pass, extent: NonResidentAttribute, put: Put): void => {
