@@ -52,8 +52,10 @@ export const readUpCase = (volume: NtfsVolume): UpCase => {
   }
   const bytes = new Uint8Array(2 * UPCASE_UNITS);
   content.readInto(0, bytes);
-  const view = new DataView(bytes.buffer);
-  return Uint16Array.from({ length: UPCASE_UNITS }, (_, unit) => view.getUint16(2 * unit, true));
+  const table = new Uint16Array(UPCASE_UNITS);
+  for (let unit = 0; unit < UPCASE_UNITS; unit += 1)
+    table[unit] = bytes[2 * unit]! | (bytes[2 * unit + 1]! << 8);
+  return table;
 };
 
 /** A name in the volume's upper case: names that NTFS takes for the same give the same. */

@@ -60,10 +60,11 @@ export const parseRecord = (bytes: Uint8Array, number: number, offset: ByteOffse
     firstAttribute > bytesInUse
   )
     throw fail('attributes begin outside the record', `up to ${bytesInUse}`, firstAttribute);
-  // NTFS 3.1 records know their number; there the update sequence follows it.
+  // NTFS 3.1 records know their number, and the update sequence follows it. mkntfs leaves 0 in records that it does not use.
   const knowsNumber = MFT_RECORD.get(bytes, 'usa_ofs') >= MFT_RECORD.size;
   const ownNumber = MFT_RECORD.get(bytes, 'mft_record_number');
-  if (knowsNumber && ownNumber !== number) throw fail('calls itself by another number', number, ownNumber);
+  if (knowsNumber && ownNumber !== number && ownNumber !== 0)
+    throw fail('calls itself by another number', number, ownNumber);
   const base = readReference(MFT_RECORD, bytes, 'base_mft_record');
   return {
     number,
