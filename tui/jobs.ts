@@ -30,6 +30,8 @@ export interface RestoreOptions {
   readonly others: readonly ImageSummary[];
   /** Restores what is left of a damaged image. */
   readonly salvage?: boolean;
+  /** Writes what else the machine boots from, too, although the partition table is kept. */
+  readonly companions?: boolean;
   /** Ids of images that the restore may destroy. */
   readonly drop?: readonly string[];
 }
@@ -77,10 +79,11 @@ const giveUpKey = (
 };
 
 export const startRestore = (ui: Ui, place: Place, image: ImageSummary, options: RestoreOptions): void => {
-  const { salvage = false, others, drop = [] } = options;
+  const { salvage = false, companions = false, others, drop = [] } = options;
   const values = {
     image: image.id,
     ...(drop.length === 0 ? {} : { drop }),
+    ...(companions ? { companions } : {}),
     ...(salvage ? { salvage } : {}),
   };
   const operation: Operation<RestoreResult> = {
@@ -107,6 +110,7 @@ export const startRestore = (ui: Ui, place: Place, image: ImageSummary, options:
           target: place.target,
           image: image.id,
           drop,
+          ...(companions ? { companions } : {}),
           salvage,
           verifyAfter: true,
           dryRun: false,

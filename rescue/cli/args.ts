@@ -9,7 +9,6 @@ import {
   type CommandSpec,
   flagOf,
   type JobName,
-  nameOf,
   type OptionSpec,
   type OptionValues,
 } from './options.ts';
@@ -54,10 +53,7 @@ const misuse = (command: CommandName | undefined, message: string, code: string)
 };
 
 const optionOf = (option: OptionSpec): Option => {
-  const built = new Option(
-    option.flags,
-    option.notYet ? `${option.help} (not in this version)` : option.help,
-  );
+  const built = new Option(option.flags, option.help);
   if (option.choices !== undefined) built.choices([...option.choices]);
   const { read } = option;
   if (read !== undefined && option.repeatable) {
@@ -136,10 +132,6 @@ const buildProgram = (write: (text: string) => void, width: number, take: Take):
 /** What the table of options cannot say by itself. */
 const checkTogether = (command: CommandName, values: OptionValues): OptionValues => {
   const fail = (message: string, code: string): HoldfastError => misuse(command, message, code);
-  for (const option of COMMANDS[command].options as readonly OptionSpec[]) {
-    if (option.notYet && values[nameOf(option)] !== undefined)
-      throw fail(`${flagOf(option)} is not available in this version`, 'option.not-available');
-  }
   if (values.keepOld && values.replaceFirst)
     throw fail('--keep-old and --replace-first contradict each other', 'option.contradiction');
   if (values.codec === undefined) return values;

@@ -13,7 +13,6 @@ const meaningOf = (option: OptionSpec): string => {
   if (option.choices !== undefined) parts.push(`one of ${option.choices.join(', ')}`);
   if (option.fallback !== undefined) parts.push(`default ${option.fallback}`);
   if (option.required) parts.push('must be given');
-  if (option.notYet) parts.push('**not in this version**');
   return parts.join('; ');
 };
 

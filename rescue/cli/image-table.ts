@@ -1,6 +1,7 @@
-import type { ImageSummary, LadderStep, ListResult } from '../job/results.ts';
+import type { ImageSummary, LadderStep, ListResult, ProposedTable } from '../job/results.ts';
 import { formatBytes } from '../units.ts';
-import { columns, count, cutTo, facts, formatTime, printable } from './text.ts';
+import { describeDropped } from './intent.ts';
+import { columns, count, cutTo, facts, formatTime, printable, wrap } from './text.ts';
 
 /** `holdfast list` for people. */
 
@@ -73,7 +74,7 @@ const STEPS: Record<LadderStep['step'], string> = {
 
 /** What a file system says of a place where no image was found must not read as if it spoke of those that were. */
 const about = (step: LadderStep['step'], found: number): string =>
-  step === 'filesystem' && found > 0 ? 'where none was found: ' : '';
+  step === 'filesystem' && found > 0 ? 'elsewhere: ' : '';
 
 const stepLines = (steps: readonly LadderStep[]): string[] =>
   facts(
@@ -84,10 +85,34 @@ const stepLines = (steps: readonly LadderStep[]): string[] =>
     '  ',
   );
 
+const proposalLines = (table: ProposedTable | undefined, width: number): string[] => {
+  if (table === undefined) return [];
+  const indented = (text: string): string => wrap(printable(text), { width, first: '  - ', rest: '    ' });
+  return [
+    '',
+    wrap(`Proposed partition table: ${printable(table.reason)}.`, { width, rest: '  ' }),
+    ...columns([
+      ['NUMBER', 'AT BYTE', 'SIZE', 'NAME', 'TYPE', 'IMAGES'],
+      ...table.partitions.map((each) => [
+        String(each.number),
+        String(each.offset),
+        formatBytes(each.size),
+        printable(each.name) || '-',
+        each.type.split('-')[0]!,
+        each.images.map((id) => id.slice(0, 8)).join(', ') || '-',
+      ]),
+    ]),
+    ...table.dropped.map(({ offset: start, ...entry }) => indented(describeDropped({ ...entry, start }))),
+    ...table.notes.map(indented),
+    'A restore writes it; nothing was written now.',
+  ];
+};
+
 export const listReport = (result: ListResult, width: number): string[] => [
   ...(result.images.length === 0
     ? [`No image found on ${printable(result.target)}.`]
     : imageTable(result.images, width)),
+  ...proposalLines(result.proposedTable, width),
   ...(result.steps.length === 0 ? [] : ['', 'How it was looked for:', ...stepLines(result.steps)]),
   `${formatBytes(result.bytesRead)} read, ${formatBytes(result.bytesCovered)} covered, depth ${result.depth}.`,
 ];

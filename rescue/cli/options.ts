@@ -60,8 +60,6 @@ export interface OptionSpec {
   readonly repeatable?: true;
   /** About this run, not about what is done: the equivalent command shows it only where it is not the default. */
   readonly ofTheRun?: true;
-  /** Known, but not in this version. */
-  readonly notYet?: true;
 }
 
 const TARGET_HELP = 'block device, or regular file that holds a disk or a partition';
@@ -171,8 +169,7 @@ export const COMMANDS = {
     AID,
     {
       flags: '--repair',
-      help: 'rewrite slot headers after a defragmenter has moved the container',
-      notYet: true,
+      help: 'mend what can be: a container that a defragmenter moved, lost copies of anchors and commit records',
     },
   ]),
   restore: spec('bring a partition back from an image', TARGET_HELP, [

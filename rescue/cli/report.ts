@@ -131,15 +131,26 @@ const problemLines = (problem: Problem, width: number): string[] => {
 const DAMAGED =
   'What to do: make a new image if the partition itself is well (holdfast create); if it is not, what is whole of this one can be brought back with holdfast restore --salvage.';
 
-export const verifyReport = ({ image, stats, problems }: VerifyResult, width: number): string[] => [
-  problems.length === 0
-    ? `The ${image.kind} ${title(image)}: no problem found.`
-    : `The ${image.kind} ${title(image)}: ${count(problems.length, 'problem')}.`,
-  ...stateLines(image),
-  ...problems.flatMap((problem) => problemLines(problem, width)),
-  ...(problems.length === 0 ? [] : [wrap(DAMAGED, { width })]),
-  ...statLines(stats),
-];
+const repairedLines = ({ repaired }: VerifyResult): string[] => {
+  if (repaired === undefined) return [];
+  return repaired.length === 0
+    ? ['There was nothing that a repair could mend.']
+    : ['Mended:', ...repaired.map((line) => `  - ${line}`)];
+};
+
+export const verifyReport = (result: VerifyResult, width: number): string[] => {
+  const { image, stats, problems } = result;
+  return [
+    problems.length === 0
+      ? `The ${image.kind} ${title(image)}: no problem found.`
+      : `The ${image.kind} ${title(image)}: ${count(problems.length, 'problem')}.`,
+    ...repairedLines(result),
+    ...stateLines(image),
+    ...problems.flatMap((problem) => problemLines(problem, width)),
+    ...(problems.length === 0 ? [] : [wrap(DAMAGED, { width })]),
+    ...statLines(stats),
+  ];
+};
 
 const imageFacts = (image: ImageSummary): [string, string][] => [
   ['id', image.id],

@@ -66,14 +66,19 @@ interface RealPart extends Part {
 type Places = Pick<Geometry, 'clusterSize' | 'clusterBase'>;
 
 /** The files of one name that are a container's, in order. */
-const partsOf = (parts: readonly Part[], places: Places, isContainer: ContainerTest): RealPart[] => {
+const partsOf = (
+  name: string,
+  parts: readonly Part[],
+  places: Places,
+  isContainer: ContainerTest,
+): RealPart[] => {
   const real: RealPart[] = [];
   for (const part of [...parts].sort((a, b) => a.order - b.order)) {
     const runs = [...part.file.runs()];
     const extents = [...toExtents(runs, places.clusterSize, places.clusterBase)];
     const last = real.at(-1);
     const before = last?.order === part.order - 1 ? last.extents : undefined;
-    if (isContainer(extents, before)) real.push({ ...part, runs, extents });
+    if (isContainer(extents, before, name)) real.push({ ...part, runs, extents });
   }
   return real;
 };
@@ -101,7 +106,7 @@ export const containersAmong = (
   return [...found.entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, all]) => {
-      const parts = partsOf(all, places, isContainer);
+      const parts = partsOf(name, all, places, isContainer);
       if (parts.length === 0) return [];
       return [
         {

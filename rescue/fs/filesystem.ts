@@ -14,6 +14,12 @@ export const CONTAINER_FOLDER = '.holdfast';
 /** Extension of a container's first file; the following ones are `.001`, `.002`, ... */
 export const CONTAINER_EXTENSION = '.hfi';
 
+/**
+ * Bytes from the start of a partition in which a locator record may lie: it must be found when nothing is left that says how long
+ * the boot area is.
+ */
+export const BOOT_AREA: ByteLength = 16 * 1024;
+
 export interface Geometry {
   readonly clusterSize: ByteLength;
   /** Clusters are numbered from 0 to this, exclusive. */
@@ -53,7 +59,7 @@ export interface FileEntry {
   readonly modified: number;
   /** The file system's own attribute word: mode for ext, attribute flags for FAT and NTFS. */
   readonly attributes: number;
-  /** Number of the inode or MFT record, or of the first cluster. */
+  /** Number of the inode or MFT record, or of the FAT entry of the first cluster (0: it has none). */
   readonly node: number;
   /** Clusters that hold the content, in file order, holes left out. Empty for inline content. */
   runs(): Iterable<Run>;
@@ -65,16 +71,20 @@ export interface Exclude {
   readonly reason: 'container' | 'swap' | 'page-file' | 'hibernation';
   /** In file order. */
   readonly runs: readonly Run[];
-  /** What a restore leaves in the clusters that were excluded: what it finds, or zeros. */
+  /** What a restore leaves in the clusters that were excluded: what it finds, or that with zeros in the first of them. */
   readonly onRestore: 'leave' | 'zero';
 }
 
 /**
  * Whether a file in the containers' folder that is named like a container's is one: what lies in it says so, which a file
- * system cannot know. Given its clusters in file order, in bytes from the start of the partition, and those of the
- * container's file before it, if there is one.
+ * system cannot know. Given its clusters in file order, in bytes from the start of the partition, those of the
+ * container's file before it, if there is one, and `NAME` of `NAME.hfi` or `NAME.001`, which tells a container from a copy of it.
  */
-export type ContainerTest = (extents: readonly Extent[], before: readonly Extent[] | undefined) => boolean;
+export type ContainerTest = (
+  extents: readonly Extent[],
+  before: readonly Extent[] | undefined,
+  name?: string,
+) => boolean;
 
 /** One container as the file system lists it. */
 export interface ContainerFile {
@@ -148,6 +158,8 @@ export interface ReleaseRequest {
  */
 export interface FileSystemDriver {
   readonly name: 'ext' | 'fat' | 'ntfs';
+  /** How a damaged volume is repaired, for people: a sentence without its full stop. */
+  readonly repair: string;
   /** True if the device starts like this file system; says nothing of whether it is sound or supported. */
   probe(device: ReadableDevice): boolean;
   /**

@@ -1,6 +1,7 @@
 import type { ReadableDevice } from '../device/device.ts';
 import { KIB, MIB, roundDown } from '../units.ts';
 import { extDriver } from './ext/ext.ts';
+import { fatDriver } from './fat/fat.ts';
 import type { FileSystemDriver } from './filesystem.ts';
 
 /** What is on a device: a file system that a driver handles, or the name of something else and what to do about it. */
@@ -12,10 +13,12 @@ export type ProbeResult =
       readonly wayOut: string;
     };
 
-const DRIVERS: readonly FileSystemDriver[] = [extDriver];
+/** In this order: ext leaves the place of a boot sector to boot code, which may look like FAT's. */
+const DRIVERS: readonly FileSystemDriver[] = [extDriver, fatDriver];
 
-const NOT_YET = 'Holdfast handles ext2, ext3 and ext4 only';
+const NOT_YET = 'Holdfast handles ext2, ext3, ext4, FAT12, FAT16 and FAT32 only';
 const OPEN_FIRST = 'Unlock it and give the device that appears then';
+const DECRYPT = 'Decrypt the volume in Windows';
 const ASSEMBLE_FIRST = 'Assemble it and give the device that appears then';
 
 interface Signature {
@@ -34,7 +37,14 @@ interface Signature {
 const CONTAINERS: readonly Signature[] = [
   { name: 'LUKS1 (encrypted)', offset: 0, bytes: 'LUKS\xba\xbe\x00\x01', wayOut: OPEN_FIRST },
   { name: 'LUKS2 (encrypted)', offset: 0, bytes: 'LUKS\xba\xbe\x00\x02', wayOut: OPEN_FIRST },
-  { name: 'BitLocker (encrypted)', offset: 3, bytes: '-FVE-FS-', wayOut: 'Decrypt the volume in Windows' },
+  { name: 'BitLocker (encrypted)', offset: 3, bytes: '-FVE-FS-', wayOut: DECRYPT },
+  // "BitLocker To Go": a FAT boot sector in front, for Windows XP; only this identifier tells.
+  {
+    name: 'BitLocker (encrypted)',
+    offset: 0x1a8,
+    bytes: '\x3b\xd6\x67\x49\x29\x2e\xd8\x4a\x83\x99\xf6\xa3\x39\xe3\xd0\x01',
+    wayOut: DECRYPT,
+  },
 ];
 
 const OTHERS: readonly Signature[] = [
@@ -44,9 +54,6 @@ const OTHERS: readonly Signature[] = [
   { name: 'NTFS', offset: 3, bytes: 'NTFS    ', wayOut: NOT_YET },
   { name: 'exFAT', offset: 3, bytes: 'EXFAT   ', wayOut: NOT_YET },
   { name: 'ReFS', offset: 3, bytes: 'ReFS\0\0\0\0', wayOut: NOT_YET },
-  { name: 'FAT32', offset: 0x52, bytes: 'FAT32   ', wayOut: NOT_YET },
-  { name: 'FAT16', offset: 0x36, bytes: 'FAT16   ', wayOut: NOT_YET },
-  { name: 'FAT12', offset: 0x36, bytes: 'FAT12   ', wayOut: NOT_YET },
   { name: 'squashfs', offset: 0, bytes: 'hsqs', wayOut: NOT_YET },
   { name: 'EROFS', offset: KIB, bytes: '\xe2\xe1\xf5\xe0', wayOut: NOT_YET },
   { name: 'JFS', offset: 32 * KIB, bytes: 'JFS1', wayOut: NOT_YET },
@@ -111,10 +118,14 @@ const isZfsMember = (device: ReadableDevice): boolean => {
 
 /** The first MiB and the last 64 KiB are zero: whatever held data there is gone. */
 const isEmpty = (device: ReadableDevice): boolean => {
+  const piece = 64 * KIB;
   const zero = (offset: number, length: number): boolean =>
     device.read(offset, length).every((byte) => byte === 0);
-  const tail = Math.min(64 * KIB, device.size);
-  return zero(0, Math.min(MIB, device.size)) && zero(device.size - tail, tail);
+  const head = Math.min(MIB, device.size);
+  // Piece by piece: most devices are not empty, and each place of a search would cost it.
+  for (let at = 0; at < head; at += piece) if (!zero(at, Math.min(piece, head - at))) return false;
+  const tail = Math.min(piece, device.size);
+  return zero(device.size - tail, tail);
 };
 
 const named = ({ name, wayOut }: Signature): ProbeResult => ({ other: name, wayOut });

@@ -53,6 +53,13 @@ export interface Image {
   /** Undefined when it is not known where they are. */
   readonly journal: JournalPlace | undefined;
   readonly mutableHomes: readonly [number, number] | undefined;
+  /**
+   * Its slots do not lie where they say, but where the file system lists them. `extents` and `sealed` say where that is in the
+   * partition; `device` and `homes` count along the container's file.
+   */
+  readonly displaced?: true;
+  /** Its file was cut short or made longer: not all of its clusters are the file's, or not only they. */
+  readonly fileChanged?: true;
 }
 
 /** What lists and reports show of an image. */

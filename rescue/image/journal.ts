@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { corrupt, refused } from '../errors.ts';
-import type { Patch, PatchWrite } from '../fs/patch.ts';
-import type { ByteLength } from '../units.ts';
+import type { Patch } from '../fs/patch.ts';
+import { type ByteLength, KIB } from '../units.ts';
 import { writeInSector } from './commit.ts';
 import type { SlotHomes } from './extents.ts';
 import {
@@ -13,73 +13,17 @@ import {
   JOURNAL_STATE,
   type JournalPurpose,
   MAX_PATCH_LENGTH,
-  PATCH_HEAD,
-  PATCH_WRITE,
   SLOT_HEADER_SIZE,
 } from './layout.ts';
+import { decodePatch, encodePatch } from './patch-coding.ts';
 import { sha256 } from './record.ts';
 import { payloadCapacity } from './slot.ts';
 
-/**
- * The container's own journal: a patch with its before-images, kept in the journal slots while it is applied. The
- * header sector in the first journal slot makes it count; the patch fills the payloads of the slots after it.
- */
-export const encodePatch = (patch: Patch): Uint8Array => {
-  const writes = patch.phases.flatMap((phase, index) => phase.map((write) => ({ phase: index, write })));
-  const parts: Uint8Array[] = [
-    PATCH_HEAD.encode({ sector_size: patch.sectorSize, phases: patch.phases.length, writes: writes.length }),
-  ];
-  for (const { phase, write } of writes) {
-    const scratch = write.scratch === true;
-    parts.push(
-      PATCH_WRITE.encode({
-        phase,
-        scratch: scratch ? 1 : 0,
-        offset: write.offset,
-        length: write.after.length,
-      }),
-    );
-    if (!scratch) parts.push(write.before);
-    parts.push(write.after);
-  }
-  return Buffer.concat(parts);
-};
+/** A journal holds a patch twice as long as the one that is planned, and some more: the volume changes with time. */
+const JOURNAL_SLACK = 64 * KIB;
 
-/** Throws `corrupt` (`patch.*`). `within` is the partition's length. */
-export const decodePatch = (bytes: Uint8Array, within: ByteLength): Patch => {
-  const fail = (code: string, message: string, found: number) =>
-    corrupt(message, { code: `patch.${code}`, structure: 'patch', found });
-  const head = PATCH_HEAD.decode(bytes);
-  if (head.sector_size !== 512 && head.sector_size !== 4096)
-    throw fail('sector', 'sector size', head.sector_size);
-  if (head.phases > 1024) throw fail('phases', 'too many phases', head.phases);
-  const phases: PatchWrite[][] = Array.from({ length: head.phases }, () => []);
-  let at = PATCH_HEAD.size;
-  let lastPhase = 0;
-  for (let index = 0; index < head.writes; index += 1) {
-    const field = PATCH_WRITE.decode(bytes, at);
-    at += PATCH_WRITE.size;
-    const { length, offset, phase } = field;
-    const scratch = field.scratch !== 0;
-    const end = at + length * (scratch ? 1 : 2);
-    if (end > bytes.length) throw fail('cut-short', 'write cut short', end);
-    if (phase < lastPhase || phase >= head.phases) throw fail('order', 'phase out of order', phase);
-    if (length === 0 || length % head.sector_size !== 0 || offset % head.sector_size !== 0) {
-      throw fail('alignment', 'write not in sectors', offset);
-    }
-    if (offset + length > within) throw fail('bounds', 'write outside the partition', offset);
-    const after = bytes.subarray(end - length, end);
-    phases[phase]!.push(
-      scratch
-        ? { offset, before: after, after, scratch: true }
-        : { offset, before: bytes.subarray(at, at + length), after },
-    );
-    lastPhase = phase;
-    at = end;
-  }
-  if (at !== bytes.length) throw fail('excess', 'bytes behind the last write', bytes.length - at);
-  return { sectorSize: head.sector_size, phases };
-};
+/** Bytes of patches that the journal of a container must hold whose claim this is. */
+export const journalLength = (claim: Patch): ByteLength => 2 * encodePatch(claim).length + JOURNAL_SLACK;
 
 /** Journal slots that a patch of this many encoded bytes needs. */
 export const journalSlotsFor = (patchLength: ByteLength, slotSize: ByteLength): number =>
@@ -98,6 +42,10 @@ export interface JournalEntry {
   readonly patch: Patch;
 }
 
+/**
+ * The container's own journal: a patch, kept in the journal slots while it is applied. The header sector in the first
+ * journal slot makes it count; the patch fills the payloads of the slots after it.
+ */
 const writeHeader = (
   partition: Device,
   place: JournalPlace,

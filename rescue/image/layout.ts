@@ -276,20 +276,37 @@ export const JOURNAL_HEADER = struct('journal header', 512, {
   crc: [508, 'u32le', 'CRC-32 of bytes 0 to 507'],
 });
 
-/** Head of an encoded patch, followed by its writes. */
+/** Head of an encoded patch, followed by its steps. */
 export const PATCH_HEAD = struct('patch head', 16, {
   sector_size: [0, 'u32le', 'bytes'],
   phases: [4, 'u32le', 'number of phases'],
-  writes: [8, 'u64le', 'number of writes that follow'],
+  steps: [8, 'u64le', 'number of steps that follow'],
 });
 
-/** Head of one write: followed by the before-image (absent in a scratch write) and the after-image. */
-export const PATCH_WRITE = struct('patch write', 24, {
+export const STEP_KIND = { write: 0, scratch: 1, fill: 2, link: 3, free: 4 } as const;
+
+/** Head of one step. What follows depends on its kind. */
+export const PATCH_STEP = struct('patch step', 24, {
   phase: [0, 'u32le', 'from 0, never falling'],
-  scratch: [4, 'u32le', '1: what was there before does not matter'],
+  kind: [4, 'u32le', '0 write, 1 scratch, 2 fill, 3 link, 4 free'],
   offset: [8, 'u64le', 'bytes from the partition start'],
-  length: [16, 'u32le', 'bytes'],
+  length: [16, 'u32le', 'bytes; of one copy of the table where kind is link or free'],
+  value: [20, 'u32le', 'fill: the byte; link, free: what the last entry of a chain holds'],
 });
+
+/** Behind a step of kind link or free, followed by the runs. */
+export const PATCH_CHAIN = struct('patch chain', 8, {
+  copies: [0, 'u32le', 'copies of the table, one behind the other: 1 to 255'],
+  runs: [4, 'u32le', 'runs that follow: 1 to 1048576'],
+});
+
+export const PATCH_RUN = struct('patch run', 8, {
+  start: [0, 'u32le', 'number of the first entry, from 2'],
+  length: [4, 'u32le', 'bits 0 to 30: entries; bit 31: the chain ends here'],
+});
+/** Bit 31 of a patch run's length. */
+export const CHAIN_ENDS = 0x8000_0000;
+export { MAX_CHAIN_RUNS } from '../fs/patch-operation.ts';
 
 export const AUDIT_MAGIC = 'HFAUDIT1';
 /** Position of the audit record in the first mutable slot. */
@@ -336,8 +353,6 @@ export const LOCATOR_MAGIC = Uint8Array.of(
 );
 /** Images that a locator record has room for. */
 export const MAX_LOCATED = 4;
-/** Locator records lie wholly in this many bytes from the start of the partition. */
-export const BOOT_AREA = 16 * 1024;
 export const LOCATED_KIND = { user: 1, factory: 2 } as const;
 export const LOCATED_STATE = { committed: 1, damaged: 2 } as const;
 

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib';
 import { isHoldfastError } from '../errors.ts';
+import { BOOT_AREA } from '../fs/filesystem.ts';
 import type { ByteLength, ByteOffset } from '../units.ts';
 import {
-  BOOT_AREA,
   KNOWN_INCOMPAT,
   KNOWN_RO_COMPAT,
   LOCATED_IMAGE,

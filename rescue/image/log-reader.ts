@@ -25,6 +25,8 @@ export interface SlotSource {
   readonly imageId: Uint8Array;
   /** Slots of different generations are never mixed. */
   readonly generation: number;
+  /** Slots are placed by their order in a file: a repair that was cut off leaves two neighbouring generations in it. */
+  readonly byIndex?: boolean;
   /** Bytes of the log. */
   readonly logLength: number;
 }
@@ -84,10 +86,15 @@ export class LogReader {
     const same =
       hasSlotMagic(slot) &&
       SLOT_HEADER.get(slot, 'slot_index') === index &&
-      SLOT_HEADER.get(slot, 'generation') === this.#source.generation &&
+      this.#isGeneration(SLOT_HEADER.get(slot, 'generation')) &&
       Buffer.compare(SLOT_HEADER.get(slot, 'image_id'), this.#source.imageId) === 0;
     if (!same) throw this.#lost(index, 'other bytes');
     return slot;
+  }
+
+  #isGeneration(found: number): boolean {
+    const { generation, byIndex = false } = this.#source;
+    return found === generation || (byIndex && Math.abs(found - generation) === 1);
   }
 
   #lost(index: number, found: string) {

@@ -1,6 +1,14 @@
 import { totalLength } from '../bytes/runs.ts';
 import { refused } from '../errors.ts';
-import { type ByteLength, type ByteOffset, type Extent, formatBytes, MIB, type Run } from '../units.ts';
+import {
+  type ByteLength,
+  type ByteOffset,
+  type Extent,
+  formatBytes,
+  MIB,
+  type Run,
+  roundDown,
+} from '../units.ts';
 import { MAX_SLOT_SIZE, MIN_SLOT_SIZE } from './layout.ts';
 
 /** Extents at least this long come first: a container of such is found by the quick scan. */
@@ -21,6 +29,8 @@ export interface PlacementRequest {
   readonly wanted: ByteLength;
   /** Bytes without which it is not worth beginning. */
   readonly enough: ByteLength;
+  /** Where slots have a size already; default: the largest that makes room enough. */
+  readonly slotSize?: ByteLength;
 }
 
 /** Keeps the highest runs of a streamed ascending list, as many as are needed to hold `wanted` bytes. */
@@ -47,9 +57,17 @@ class Highest {
     }
   }
 
-  /** Highest first. */
-  descending(): Extent[] {
-    return this.#kept.slice(this.#first).reverse();
+  /**
+   * Highest first. Of the lowest only the top is given, in whole units and at least `least` bytes of it: an empty volume is one
+   * long run, whose low end is where its owner's next files go.
+   */
+  descending(unit: ByteLength, least: ByteLength): Extent[] {
+    const extents = this.#kept.slice(this.#first).reverse();
+    const lowest = extents.at(-1);
+    if (lowest === undefined) return extents;
+    const spare = Math.min(this.#total - this.#wanted, lowest.length - least);
+    const cut = spare < unit ? 0 : roundDown(spare, unit);
+    return [...extents.slice(0, -1), { start: lowest.start + cut, length: lowest.length - cut }];
   }
 }
 
@@ -60,7 +78,8 @@ class Highest {
 export const planPlacement = (request: PlacementRequest): Placement => {
   const { clusterSize, clusterBase, wanted, enough } = request;
   let found = 0;
-  for (let slotSize = MAX_SLOT_SIZE; slotSize >= MIN_SLOT_SIZE; slotSize /= 2) {
+  const { slotSize: largest = MAX_SLOT_SIZE, slotSize: smallest = MIN_SLOT_SIZE } = request;
+  for (let slotSize = largest; slotSize >= smallest; slotSize /= 2) {
     const unit = Math.max(slotSize, clusterSize);
     const large = new Highest(wanted);
     const small = new Highest(wanted);
@@ -73,14 +92,14 @@ export const planPlacement = (request: PlacementRequest): Placement => {
       if (length >= PREFERRED_EXTENT) large.add(extent);
       else small.add(extent);
     }
-    const extents = [...large.descending(), ...small.descending()];
+    const extents = [...large.descending(unit, PREFERRED_EXTENT), ...small.descending(unit, unit)];
     found = Math.max(found, totalLength(extents));
     if (totalLength(extents) >= Math.min(wanted, enough))
       return { slotSize, extents: topUnitFirst(extents, unit) };
   }
   throw refused('not enough free space for the image', {
     code: 'no-space',
-    expected: `about ${formatBytes(Math.min(wanted, enough))} in pieces of at least 4 KiB`,
+    expected: `about ${formatBytes(Math.min(wanted, enough))} in pieces of at least ${formatBytes(smallest)}`,
     found: formatBytes(found),
     wayOut: 'Free some space, or use a stronger compression level.',
   });

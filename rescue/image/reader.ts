@@ -161,7 +161,14 @@ export const openImage = ({ device, anchorHome, asFile = false }: OpenOptions): 
   checkShape(homes, anchor);
   if (!asFile) checkPlaces(homes, anchor);
   const { imageId, generation } = header;
-  const source: SlotSource = { device, homes, imageId, generation, logLength: anchor.logLength };
+  const source: SlotSource = {
+    device,
+    homes,
+    imageId,
+    generation,
+    byIndex: asFile,
+    logLength: anchor.logLength,
+  };
   const control = anchor.control ?? readControl(source, anchor);
   if (!same(rootDigestOf(anchor.streamTable, anchor.extentsDigest, control), anchor.rootDigest)) {
     throw damaged('root-digest', 'the anchor does not match its root digest');
@@ -171,7 +178,7 @@ export const openImage = ({ device, anchorHome, asFile = false }: OpenOptions): 
   const { state, reason } =
     cutShort(device, extents) ??
     stateOf(anchor, header, commit, () =>
-      mutableHomes.every((home) => isSlotOf(device, home, header) && isBlankCommit(device, home)),
+      mutableHomes.every((home) => isSlotOf(device, home, header, asFile) && isBlankCommit(device, home)),
     );
   const parsed = parseControl(control);
   checkAgreement(parsed, header);
@@ -223,9 +230,10 @@ const cutShort = (device: ReadableDevice, extents: readonly Extent[]) => {
   return { state: 'damaged', reason } as const;
 };
 
-const isSlotOf = (device: ReadableDevice, home: number, of: SlotHeader): boolean => {
+const isSlotOf = (device: ReadableDevice, home: number, of: SlotHeader, anyGeneration: boolean): boolean => {
   try {
-    readSlot(device, home, of);
+    const { generation } = anyGeneration ? parseSlotHeader(device.read(home, SLOT_HEADER_SIZE), home) : of;
+    readSlot(device, home, { ...of, generation });
     return true;
   } catch (error) {
     if (!isHoldfastError(error)) throw error;

@@ -51,7 +51,7 @@ export const roomForCopy = (image: Image, patchLength: ByteLength): ByteLength =
   return roundUp(image.storedBytes + patchLength + image.storedBytes / 1024 + 8 * image.homes.slotSize, unit);
 };
 
-const extentsHead = (image: Image): StreamHead => {
+export const extentsHead = (image: Image): StreamHead => {
   const head = image.streams.find(({ stream }) => stream === 'extents');
   const behind = image.streams.find(
     (each) => head !== undefined && each !== head && each.logOffset + each.length > head.logOffset,
@@ -145,7 +145,7 @@ function* dataSlots(image: Image): Generator<DataSlot> {
 }
 
 /** The control document as it stands in the log: unknown members are kept. */
-const controlBytes = (image: Image): Uint8Array => {
+export const controlBytes = (image: Image): Uint8Array => {
   const log = image.log(1);
   const head = image.streams.find(({ stream }) => stream === 'control');
   const record = head === undefined ? undefined : log.record(head.logOffset);

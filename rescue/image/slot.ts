@@ -221,5 +221,12 @@ export const unknownRoCompat = ({ roCompat }: Pick<SlotHeader, 'roCompat'>): num
 export const payloadIntact = (slot: Uint8Array, header: SlotHeader): boolean =>
   crc32(slot.subarray(SLOT_HEADER_SIZE, SLOT_HEADER_SIZE + header.payloadLength)) === header.payloadCrc;
 
+/** A file system's UUID or serial as the header keeps it: its bytes in reading order, at most 16, zeros behind. */
+export const fileSystemUuidBytes = (text: string): Uint8Array => {
+  const field = new Uint8Array(16);
+  field.set(Buffer.from(text.replaceAll('-', ''), 'hex').subarray(0, 16));
+  return field;
+};
+
 /** 32 hexadecimal digits, as ids are shown and typed. */
 export const formatImageId = (id: Uint8Array): string => Buffer.from(id).toString('hex');

@@ -22,7 +22,7 @@ export const openChosen = async (context: JobContext, request: SelectRequest): P
     if (!isContainerFile(subject)) {
       const { partition, image, aid } = request;
       const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
-      const found = selectImage(located, image);
+      const found = selectImage(located, image, { displaced: true });
       return { found, fromFile: false, subject, traffic, close: () => subject.close() };
     }
     if (request.aid !== undefined) context.note(`${request.target} is an image itself: --aid is of no use.`);

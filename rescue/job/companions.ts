@@ -1,11 +1,15 @@
 import { SpanSet, subtract, toExtents } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
-import { refused } from '../errors.ts';
+import { Window } from '../device/window.ts';
+import { isHoldfastError, refused } from '../errors.ts';
+import type { Editor } from '../fs/patch.ts';
+import { probeFileSystem } from '../fs/probe.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
 import { type CompanionId, companionName, isEfiSystemSpace, writableRanges } from '../partition/companion.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
+import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { locateAllIn } from './locating.ts';
@@ -130,4 +134,33 @@ export const beginCompanions = (
     last: to((each) => lastOf(disk, each)),
     whole: to((each) => each.allowed),
   };
+};
+
+/**
+ * Images inside a copied EFI system partition were not copied, and are gone if the copy is written at all. Its file system lists
+ * them no more afterwards. What it does not let go of is said, and harms nothing but its free space.
+ */
+export const releaseLostImages = (
+  context: JobContext,
+  disk: Guard,
+  writes: readonly CompanionWrite[],
+): void => {
+  for (const { space } of writes.filter((each) => isEfiSystemSpace(each.space.id))) {
+    const window = new Window(disk, { start: space.start, length: space.length });
+    try {
+      const probed = probeFileSystem(window);
+      if (!('driver' in probed)) continue;
+      const { driver } = probed;
+      for (const { name, paths } of driver.open(window).containers()) {
+        const release = (editor: Editor): void => driver.release(editor, { name, paths, time: context.now });
+        applyPatch(window, driver.patch(window, release));
+      }
+    } catch (error) {
+      if (!isHoldfastError(error) || error.kind === 'io') throw error;
+      context.note(
+        `The EFI system partition at byte ${space.start} lists an image that is gone: ${error.message}.`,
+        'warning',
+      );
+    }
+  }
 };

@@ -17,6 +17,7 @@ export const PHASES = {
   claim: 'listing the image in the file system',
   write: 'writing the partition',
   release: 'removing the image from the file system',
+  mend: 'putting the image right where it lies',
   wipe: 'overwriting the headers of what was removed',
 } as const;
 export type Phase = keyof typeof PHASES;

@@ -7,12 +7,12 @@ import { appendAudit } from '../image/audit.ts';
 import { nextOf } from '../image/commit.ts';
 import type { WrittenContainer } from '../image/ending.ts';
 import type { Image } from '../image/image.ts';
-import { clearJournal, encodePatch, writeJournal } from '../image/journal.ts';
+import { clearJournal, journalLength, writeJournal } from '../image/journal.ts';
 import { PREFERRED_EXTENT } from '../image/placement.ts';
 import { openImage } from '../image/reader.ts';
 import { formatImageId } from '../image/slot.ts';
 import { ContainerWriter } from '../image/writer.ts';
-import { type Extent, KIB, type Run } from '../units.ts';
+import type { Extent, Run } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import { captureAll } from './capture.ts';
 import type { JobContext } from './context.ts';
@@ -23,9 +23,6 @@ import { type CreateRequest, UnfinishedError } from './results.ts';
 import { commitImage } from './siblings.ts';
 import { clusterRuns, mutableExtents, type PartitionAccess } from './volume.ts';
 
-/** A journal holds a patch twice as long as the one that is planned, and some more: the volume changes with time. */
-const JOURNAL_SLACK = 64 * KIB;
-
 /** What the new image says of itself, in its control stream and in every slot. */
 export const describeImage = (
   context: JobContext,
@@ -34,8 +31,7 @@ export const describeImage = (
   request: Pick<CreateRequest, 'kind' | 'name' | 'codec'>,
   imageId: Uint8Array,
 ) => {
-  const latest = Math.max(0, ...plan.siblings.map((image) => image.commit?.sequence ?? 0));
-  const sequence = nextOf(latest, 'sequence number');
+  const sequence = nextOf(plan.above, 'sequence number');
   const control = controlOf(access, plan.fileSystem, {
     imageId,
     kind: request.kind,
@@ -98,9 +94,8 @@ export const writeContainer = async (
   await captureAll(context, plan.captures, writer, request.codec, plan.rawBytes);
   writer.addBitmap(subtract(plan.fileSystem.allocation(), containerRuns(plan.fileSystem)));
   writer.addProperties({ label: control.fileSystem.label, filesystem: control.fileSystem.kind });
-  const container = writer.finish(
-    plan.usedBytes,
-    (extents) => 2 * encodePatch(claimPatch(context, plan, name, extents)).length + JOURNAL_SLACK,
+  const container = writer.finish(plan.usedBytes, (extents) =>
+    journalLength(claimPatch(context, plan, name, extents)),
   );
   if (container.extents.every((extent) => extent.length < PREFERRED_EXTENT)) {
     context.note(

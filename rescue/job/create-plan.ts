@@ -18,6 +18,9 @@ import type { ListedContainer, OpenVolume, PartitionAccess } from './volume.ts';
 /** What stays free unless the person says otherwise: the smaller of 2 % and this. */
 const KEEP_FREE = 256 * MIB;
 
+/** Slots of less than the usual size, the largest first. */
+const SMALL_SLOTS = [32 * KIB, 16 * KIB, 8 * KIB, 4 * KIB];
+
 /** The volume, or what it will be once some images are removed. */
 export interface ViewedVolume extends OpenVolume {
   readonly view: ReadableDevice;
@@ -37,6 +40,8 @@ export interface CreatePlan {
   readonly listed: readonly ListedContainer[];
   readonly siblings: readonly Image[];
   readonly beside: Bystanders;
+  /** The highest sequence number that any image here has. */
+  readonly above: number;
 }
 
 /** Measures and places an image. Throws `refused` (`no-space`) with the numbers. */
@@ -45,7 +50,7 @@ export const makePlan = (
   access: PartitionAccess,
   { driver, fileSystem, view }: ViewedVolume,
   listed: readonly ListedContainer[],
-  request: Pick<CreateRequest, 'codec' | 'minFree'>,
+  request: Pick<CreateRequest, 'codec' | 'minFree'> & { readonly above: number },
 ): CreatePlan => {
   const { geometry } = fileSystem;
   const { clusterSize, clusterBase, clusterCount } = geometry;
@@ -70,7 +75,11 @@ export const makePlan = (
   const runs = 1 + Math.ceil(rawBytes / MIB);
   const wanted = Math.min(worstCaseSize(rawBytes, runs, 4 * KIB), available);
   const lowest = Math.min(enough, worstCaseSize(rawBytes, runs, 64 * KIB));
-  if (available < lowest * 0.9) {
+  const crowded = available < lowest * 0.9;
+  const worst = (slotSize: ByteLength): ByteLength => worstCaseSize(rawBytes, runs, slotSize);
+  // On the smallest volumes (a floppy, say) it is the slots themselves that take the room.
+  const slotSize = crowded ? SMALL_SLOTS.find((size) => worst(size) <= available) : undefined;
+  if (crowded && slotSize === undefined) {
     throw refused('there is not enough free space for an image', {
       code: 'no-space',
       expected: `about ${formatBytes(lowest)} besides ${formatBytes(minFree)} that stay free`,
@@ -83,8 +92,9 @@ export const makePlan = (
     free,
     clusterSize,
     clusterBase,
-    wanted,
-    enough: Math.min(lowest, wanted),
+    ...(slotSize === undefined
+      ? { wanted, enough: Math.min(lowest, wanted) }
+      : { wanted: worst(slotSize), enough: worst(slotSize), slotSize }),
   });
   return {
     view,
@@ -97,6 +107,7 @@ export const makePlan = (
     listed,
     siblings: committed(listed),
     beside: bystanders(listed),
+    above: request.above,
   };
 };
 

@@ -12,7 +12,9 @@ import { type CreatePlan, committed, makePlan, type ViewedVolume } from './creat
 import { findEfiSystems } from './efi-system.ts';
 import { containerName, newImageId } from './identity.ts';
 import { createIntent } from './intents.ts';
+import { displacedImages, latestOf, refuseChanged, requireReleases, sequenceOf } from './listed-files.ts';
 import { refreshLocatorRecord } from './locator-record.ts';
+import { mendContainer } from './mend.ts';
 import { removeImage } from './removal.ts';
 import { type CreateRequest, type CreateResult, UnfinishedError } from './results.ts';
 import { settle, tidy } from './settle.ts';
@@ -62,7 +64,7 @@ const noteChoice = (
 ): void => {
   if (entry === undefined || partition !== undefined) return;
   context.note(
-    `Partition ${entry.number} of ${target} is imaged: no other one has a file system that Holdfast can handle.`,
+    `Partition ${entry.number} of ${target} is imaged: no other one but an EFI system partition has a file system that Holdfast can handle.`,
   );
 };
 
@@ -94,12 +96,21 @@ const createOn = async (
   if (!request.dryRun) await settle(context, guard, given);
   const opened = openAndCheck(context, guard);
   const listed = listContainers(guard, opened.fileSystem);
-  const images = committed(listed);
+  refuseChanged(listed);
+  const images = [...committed(listed), ...displacedImages(listed)];
   protect(guard, [...images, ...bystanders(listed).damaged]);
   const replaced = replacedImages(images, request);
   replaced.forEach(refuseReadOnly);
+  requireReleases(opened.driver, guard, listed, context.now);
+  const above = latestOf(context, guard, opened.fileSystem, listed);
   for (const each of listed) {
+    const { id } = each.image ?? each.displaced ?? {};
     if (each.image?.state === 'committed' || isLeftover(each)) continue;
+    if (replaced.some((image) => image.id === id)) continue;
+    if (each.displaced !== undefined) {
+      context.note(`The clusters of image ${id?.slice(0, 8)} were moved: it is put right first.`);
+      continue;
+    }
     context.note(
       `Container ${each.name} cannot be used: ${each.image?.reason ?? each.reason}. It is left alone, and not imaged.`,
       'warning',
@@ -120,17 +131,21 @@ const createOn = async (
       'warning',
     );
   }
-  const { early, preview } = planWithRoom(context, guard, access, { opened, listed, replaced }, request);
+  const situation = { opened, listed, replaced, above };
+  const { early, preview } = planWithRoom(context, guard, access, situation, request);
   requireClaim(context, preview, request.kind);
   const agreed = (await request.confirm?.(createIntent(access, preview, replaced))) ?? true;
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   if (request.dryRun) return dryRun(context, access, preview, request, replaced);
   tidy(guard);
-  const plan = early.length === 0 ? preview : await makeRoom(context, guard, access, preview, early, request);
+  const moved = await mendMoved(context, guard, listed, replaced);
+  const isAsPlanned = early.length === 0 && !moved;
+  const plan = isAsPlanned ? preview : await makeRoom(context, guard, access, preview, early, request);
   const written = await writeContainer(context, guard, access, plan, request);
   const image = await commitContainer(context, guard, plan, written);
   try {
-    for (const old of plan.siblings.filter(({ id }) => replaced.some((each) => each.id === id))) {
+    for (const old of [...plan.siblings, ...displacedImages(plan.listed)]) {
+      if (!replaced.some(({ id }) => id === old.id)) continue;
       await removeImage(context, guard, { driver: plan.driver, image: old });
     }
     const left = plan.siblings.filter(({ id }) => !replaced.some((old) => old.id === id));
@@ -140,7 +155,7 @@ const createOn = async (
       image: reopened(guard, image),
       state: 'committed',
       reason: undefined,
-      replaced: replaced.map((each) => each.id),
+      replaced: [...new Set(replaced.map((each) => each.id))],
     };
   } catch (error) {
     throw new UnfinishedError(
@@ -148,6 +163,29 @@ const createOn = async (
       'The new image is complete and committed; run the same command again to remove the old one.',
     );
   }
+};
+
+/** Puts right the containers that were moved and are to stay; whether there were any. One that cannot be is left alone, and said. */
+const mendMoved = async (
+  context: JobContext,
+  guard: Guard,
+  listed: readonly ListedContainer[],
+  replaced: readonly Image[],
+): Promise<boolean> => {
+  let any = false;
+  for (const container of listed) {
+    const { displaced } = container;
+    if (displaced === undefined || replaced.some(({ id }) => id === displaced.id)) continue;
+    try {
+      await mendContainer(context, guard, container);
+      any = true;
+    } catch (error) {
+      if (!isHoldfastError(error, 'refused') && !isHoldfastError(error, 'corrupt')) throw error;
+      protect(guard, [displaced]);
+      context.note(`It is left as it is: ${error.message}`, 'warning');
+    }
+  }
+  return any;
 };
 
 /**
@@ -161,7 +199,7 @@ const requireClaim = (context: JobContext, plan: CreatePlan, kind: CreateRequest
   } catch (error) {
     // The image takes less than the room that is planned at most, and leaves some to the claim.
     if (isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space') return;
-    throw asRefusal(error);
+    throw asRefusal(error, plan.driver);
   }
 };
 
@@ -169,6 +207,8 @@ interface Situation {
   readonly opened: ViewedVolume;
   readonly listed: readonly ListedContainer[];
   readonly replaced: readonly Image[];
+  /** The highest sequence number that any image here has. */
+  readonly above: number;
 }
 
 /**
@@ -180,20 +220,22 @@ const planWithRoom = (
   context: JobContext,
   guard: Guard,
   access: PartitionAccess,
-  { opened, listed, replaced }: Situation,
+  { opened, listed, replaced, above }: Situation,
   request: Omit<CreateRequest, 'target' | 'partition'>,
 ): { readonly early: readonly Image[]; readonly preview: CreatePlan } => {
   const planWithout = (early: readonly Image[]) => {
     const view = new PatchBuilder(guard);
-    const gone = listed.filter(({ image }) => early.some((each) => each.id === image?.id));
+    const gone = listed.filter(({ image, displaced }) =>
+      early.some((each) => each.id === (image ?? displaced)?.id),
+    );
     for (const { name, paths } of gone) opened.driver.release(view, { name, paths, time: context.now });
     const left = listed.filter((each) => !gone.includes(each));
-    const preview = makePlan(context, access, { ...openVolume(view), view }, left, request);
+    const preview = makePlan(context, access, { ...openVolume(view), view }, left, { ...request, above });
     return { early, preview };
   };
   if (request.replaceFirst && replaced.length > 0) return planWithout(replaced);
   try {
-    return { early: [], preview: makePlan(context, access, opened, listed, request) };
+    return { early: [], preview: makePlan(context, access, opened, listed, { ...request, above }) };
   } catch (error) {
     const superseded = replaced.filter((image) =>
       replaced.some((other) => sequenceOf(other) > sequenceOf(image)),
@@ -209,23 +251,22 @@ const makeRoom = async (
   context: JobContext,
   guard: Guard,
   access: PartitionAccess,
-  { driver }: CreatePlan,
+  { driver, above }: CreatePlan,
   early: readonly Image[],
   request: Omit<CreateRequest, 'target' | 'partition'>,
 ): Promise<CreatePlan> => {
   try {
     for (const image of early) await removeImage(context, guard, { driver, image });
     const opened = openAndCheck(context, guard);
-    return makePlan(context, access, opened, listContainers(guard, opened.fileSystem), request);
+    const listed = listContainers(guard, opened.fileSystem);
+    return makePlan(context, access, opened, listed, { ...request, above });
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      'An image that was to be replaced is removed already. Run the same command again.',
+      'An image that was to be replaced is removed already, or one that was moved is put right. Run the same command again.',
     );
   }
 };
-
-const sequenceOf = (image: Image): number => image.commit?.sequence ?? image.control.sequence;
 
 const reopened = (guard: Guard, image: Image): Image =>
   openImage({ device: guard, anchorHome: image.homes.homeOf(0) });
@@ -235,10 +276,10 @@ const openAndCheck = (context: JobContext, guard: Guard): ViewedVolume => {
   try {
     refuseUnfit(opened.fileSystem);
     context.progress('check', 0, 1);
-    refuseInconsistent(opened.fileSystem);
+    refuseInconsistent(opened);
     context.progress('check', 1, 1);
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, opened.driver);
   }
   return opened;
 };
@@ -280,8 +321,8 @@ const dryRun = (
   const { control, identity } = describeImage(context, access, plan, request, newImageId());
   const extents = plan.placement.extents;
   const patch = claimPatch(context, plan, containerName(request.kind, control.id), extents);
-  const writes = patch.phases.flat().length;
-  context.note(`The file system would be changed by ${writes} writes in ${patch.phases.length} phases.`);
+  const steps = patch.phases.flat().length;
+  context.note(`The file system would be changed by ${steps} steps in ${patch.phases.length} phases.`);
   const image: ImageFacts = {
     id: control.id,
     identity,

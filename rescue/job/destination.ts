@@ -17,6 +17,7 @@ import { readTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { locateIn } from './locating.ts';
+import { protectionKey } from './siblings.ts';
 import { openSubject, type Subject } from './subject.ts';
 import { mutableExtents } from './volume.ts';
 
@@ -47,15 +48,21 @@ export interface RestorePlace {
 const shifted = (extents: readonly Extent[], by: ByteOffset): Extent[] =>
   extents.map(({ start, length }) => ({ start: start + by, length }));
 
+const keyAt = (image: Image, start: ByteOffset): string => `${protectionKey(image)}/${start}`;
+
 /** Protects images on a device on which their partition starts at `start`. */
-const protectAt = (guard: Guard, images: readonly { image: Image; start: ByteOffset }[]): void => {
+export const protectAt = (guard: Guard, images: readonly { image: Image; start: ByteOffset }[]): void => {
   for (const { image, start } of images) {
-    guard.protect(`${image.id}/${image.identity.generation}/${start}`, {
+    guard.protect(keyAt(image, start), {
       sealed: shifted(image.sealed, start),
       mutable: shifted(mutableExtents(image), start),
     });
   }
 };
+
+/** Ends what `protectAt` began: another generation of the image is committed. */
+export const giveUpAt = (guard: Guard, image: Image, start: ByteOffset): void =>
+  guard.giveUp(keyAt(image, start));
 
 const tooSmall = (path: string, needed: ByteLength, found: ByteLength) =>
   refused(`${path} is too small for the image`, {

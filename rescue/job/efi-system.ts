@@ -67,7 +67,7 @@ const examine = (disk: SurroundingDisk, space: CompanionSpace, limit: ByteLength
   const system: EfiSystem = { ...space, runs: () => sectorsInUse(fileSystem, sectorSize, sectors) };
   const bytes = totalLength(system.runs()) * sectorSize;
   if (bytes > limit) {
-    return `${formatBytes(bytes)} of it are in use, and of all of them together ${formatBytes(EFI_SYSTEM_LIMIT)} are taken at most`;
+    return `${formatBytes(bytes)} of it are in use, and there is room for ${formatBytes(limit)}`;
   }
   readAll(disk, system);
   return system;
@@ -81,18 +81,19 @@ const asReason = (error: unknown): string => {
 /**
  * What of the disk's EFI system partitions goes into an image of another partition of the disk. What cannot be had is left
  * out, and said: the image is worth as much for its own partition. One that is mounted is left out too, since what its
- * owner writes meanwhile would be half in the image.
+ * owner writes meanwhile would be half in the image. `limit`: bytes that are taken of all of them together.
  */
 export const findEfiSystems = (
   context: JobContext,
   { disk, device, diskOffset }: Pick<PartitionAccess, 'disk' | 'device' | 'diskOffset'>,
+  limit: ByteLength = EFI_SYSTEM_LIMIT,
 ): EfiSystem[] => {
   if (disk === undefined) return [];
   const isOwn = ({ start }: { readonly start: number }): boolean =>
     start >= diskOffset && start < diskOffset + device.size;
   const spaces = companionSpaces(disk.table).filter((each) => isEfiSystemSpace(each.id));
   const found: EfiSystem[] = [];
-  let room: ByteLength = EFI_SYSTEM_LIMIT;
+  let room = limit;
   for (const partition of efiSystemPartitions(disk.table)) {
     if (isOwn(partition)) continue;
     const space = spaces.find(({ start }) => start === partition.start);

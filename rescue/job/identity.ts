@@ -3,7 +3,7 @@ import { usage } from '../errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
 import type { Control, ImageKind } from '../image/control.ts';
 import { DEVICE_KIND, FILE_SYSTEM_CODE, MAX_UNIT_SIZE, PARTITION_SCHEME, SPACE } from '../image/layout.ts';
-import { formatImageId, type SlotIdentity } from '../image/slot.ts';
+import { fileSystemUuidBytes, formatImageId, type SlotIdentity } from '../image/slot.ts';
 import { companionSpaces, isEfiSystemSpace, writableRanges } from '../partition/companion.ts';
 import { guidBytes } from '../partition/guid.ts';
 import { saveTable } from '../partition/saved.ts';
@@ -26,9 +26,6 @@ const padded = (bytes: Uint8Array): Uint8Array => {
   field.set(bytes.subarray(0, 16));
   return field;
 };
-
-/** A UUID or a serial as its bytes in reading order. */
-const uuidBytes = (text: string): Uint8Array => padded(Buffer.from(text.replaceAll('-', ''), 'hex'));
 
 /** PARTUUID and type as the slot header keeps them: GUIDs as on disk, MBR's as 4 bytes and 1 byte. */
 const partitionFields = (access: PartitionAccess) => {
@@ -66,7 +63,7 @@ export const slotIdentity = (
     slotSize,
     fileSystem: FILE_SYSTEM_CODE[fileSystem.kind],
     deviceKind,
-    fileSystemUuid: uuidBytes(fileSystem.uuid),
+    fileSystemUuid: fileSystemUuidBytes(fileSystem.uuid),
     clusterSize: geometry.clusterSize,
     clusterBase: geometry.clusterBase,
     sectorSize: access.device.sectorSize,

@@ -1,4 +1,4 @@
-import { usage } from '../errors.ts';
+import { refused, usage } from '../errors.ts';
 import { readAudit } from '../image/audit.ts';
 import type { Image } from '../image/image.ts';
 import { formatBytes, formatSeconds } from '../units.ts';
@@ -54,13 +54,19 @@ const describe = (context: JobContext, request: InfoRequest, chosen: ChosenImage
   };
 };
 
-/** Throws `usage` (`aid.from-file`): a container file says nothing of where on a disk its slots lie now. */
+/** Throws `usage` (`aid.from-file`) and `refused` (`aid.displaced`): where homes do not count, an aid cannot name any. */
 const writeAidOf = (context: JobContext, path: string, chosen: ChosenImage): void => {
   const { found, fromFile, subject } = chosen;
   if (fromFile) {
     throw usage(`${subject.target.path} is an image file, and a recovery aid is for a disk`, {
       code: 'aid.from-file',
       wayOut: 'Name the disk or the partition that holds the image.',
+    });
+  }
+  if (found.image.displaced === true) {
+    throw refused('the image does not lie where its slots say: an aid would lead nowhere', {
+      code: 'aid.displaced',
+      wayOut: 'Have it repaired first, with verify --repair or the next create.',
     });
   }
   if (found.state !== 'committed') {

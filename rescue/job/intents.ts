@@ -9,6 +9,7 @@ import type { CompanionPlan } from './companions.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
+import type { Move } from './make-way.ts';
 import { untouchedBytes } from './restore-plan.ts';
 import type { RestoreSource } from './restore-source.ts';
 import type { Intent } from './results.ts';
@@ -58,6 +59,7 @@ export const restoreIntent = (
   table: TablePlan | undefined,
   companions: CompanionPlan,
   lost: Losses,
+  moves: readonly Move[] = [],
 ): Intent => {
   const { chosen, kept, found } = source;
   const { image } = chosen;
@@ -88,7 +90,11 @@ export const restoreIntent = (
       ),
     ],
     keeps: [
-      ...kept.map((each) => `${name(each)} stays where it is.`),
+      ...kept.map((each) =>
+        moves.some(({ from }) => from === each.image)
+          ? `${name(each)} lies where this image has data: its ${formatBytes(each.image.storedBytes)} are moved out of the way first.`
+          : `${name(each)} stays where it is.`,
+      ),
       ...(place.isNew
         ? []
         : [

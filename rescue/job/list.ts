@@ -1,5 +1,6 @@
 import { JobContext, type JobOptions } from './context.ts';
 import { isContainerFile, locateOn, openContainerFile } from './locating.ts';
+import { proposalFor } from './proposal.ts';
 import type { ListRequest, ListResult } from './results.ts';
 import { openSubject } from './subject.ts';
 import { summarise } from './summary.ts';
@@ -19,6 +20,7 @@ export const list = async (request: ListRequest, options: JobOptions = {}): Prom
     }
     const located = await locateOn(context, subject, { depth, partition, aid });
     if (located.images.length === 0 && located.newer !== undefined) throw located.newer;
+    const proposedTable = proposalFor(subject, located.images);
     return {
       target: request.target,
       depth: located.depth,
@@ -27,6 +29,7 @@ export const list = async (request: ListRequest, options: JobOptions = {}): Prom
       bytesCovered: located.bytesCovered,
       steps: located.steps,
       images: located.images.map(summarise),
+      ...(proposedTable === undefined ? {} : { proposedTable }),
     };
   } finally {
     subject.close();

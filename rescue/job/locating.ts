@@ -108,8 +108,8 @@ export const isNamed = ({ image }: Pick<Found, 'image'>, selector: string): bool
 export const isMeant = (image: Image, selector: string): boolean =>
   isRule(selector) ? selector === 'latest' || image.control.kind === 'factory' : isNamed({ image }, selector);
 
-const describe = ({ image, state }: Found): string =>
-  `${image.id.slice(0, 8)} (${image.control.kind} image "${image.control.name}", ${state})`;
+const describe = ({ image, state, start }: Found): string =>
+  `${image.id.slice(0, 8)} (${image.control.kind} image "${image.control.name}", ${state}, at byte ${start + (image.extents[0]?.start ?? 0)} in the partition that begins at byte ${start})`;
 
 const places = (found: readonly Found[]): number => new Set(found.map((each) => each.start)).size;
 
@@ -120,6 +120,13 @@ const ambiguous = (what: string, found: readonly Found[]) =>
     wayOut: 'Name one by its id with --image ID, or one partition with --partition N.',
   });
 
+export interface SelectOptions {
+  /** A container whose clusters were moved is as good as one at home: it is only looked at, or put right. */
+  readonly displaced?: boolean;
+}
+
+const isDisplaced = ({ image, state }: Found): boolean => image.displaced === true && state === 'moved';
+
 /**
  * The image that SEL means. `latest` and `factory` look at committed images at home only, in one partition; an id or a name
  * may choose any that is listed, but one that is foreign or was removed. Throws `not-found`, `refused` (`ambiguous`, `unusable`),
@@ -129,9 +136,10 @@ const ambiguous = (what: string, found: readonly Found[]) =>
 export const selectImage = (
   { images, newer, unusable }: Pick<Located, 'images' | 'newer' | 'unusable'>,
   selector: string,
+  options: SelectOptions = {},
 ): Found => {
   try {
-    return select(images, selector, newer);
+    return select(images, selector, newer, options);
   } catch (error) {
     const isAbsent = isHoldfastError(error, 'not-found') && error.detail.code === 'no-image';
     if (!isAbsent || unusable.length === 0) throw error;
@@ -145,7 +153,12 @@ export const selectImage = (
   }
 };
 
-const select = (images: readonly Found[], selector: string, newer?: HoldfastError): Found => {
+const select = (
+  images: readonly Found[],
+  selector: string,
+  newer: HoldfastError | undefined,
+  options: SelectOptions,
+): Found => {
   if (images.length === 0) {
     if (newer !== undefined) throw newer;
     throw notFound('no image was found', {
@@ -154,44 +167,62 @@ const select = (images: readonly Found[], selector: string, newer?: HoldfastErro
         'Every byte of it was looked at. An image lies inside its own partition: try another partition or disk.',
     });
   }
-  if (isRule(selector)) return selectByRule(images, selector);
+  if (isRule(selector)) return selectByRule(images, selector, options);
   const byId = images.filter((each) => hasId(each.image, selector));
   const matching = byId.length > 0 ? byId : images.filter((each) => each.image.control.name === selector);
-  const [only, ...more] = newestOf(matching);
+  const [only, ...more] = mostFit(matching);
   if (only === undefined) {
     throw notFound(`no image is called "${selector}"`, {
       code: 'no-such-image',
       found: images.map(describe).join('; '),
     });
   }
-  if (more.length > 0) throw ambiguous(`"${selector}"`, matching);
+  if (more.length > 0) throw ambiguous(`"${selector}"`, [only, ...more]);
   // What no file system lists any more may still be whole: a volume that was made anew knows nothing of it.
   if (only.state === 'foreign' || only.image.state === 'removed') {
     throw refused(`image ${describe(only)} cannot be used: ${only.reason ?? only.state}`, {
       code: 'unusable',
+      wayOut:
+        only.state === 'foreign'
+          ? 'It belongs to the file or the volume that it lies in: work on that.'
+          : 'Choose another one.',
     });
   }
   return only;
 };
 
-/** Of several generations of one image only the one that counts; the others are stale beside it. */
-const newestOf = (found: readonly Found[]): Found[] =>
-  found.filter(
+/** What states are worth of two images with one id: what is at home is the image, what is left over elsewhere is not. */
+const WORTH: Record<Found['state'], number> = {
+  committed: 0,
+  moved: 1,
+  damaged: 2,
+  prepared: 3,
+  stale: 4,
+  foreign: 5,
+};
+
+/** Of those with one and the same id, the ones that are worth most; others are others. */
+const mostFit = (matching: readonly Found[]): Found[] =>
+  matching.filter(
     (each) =>
-      each.state !== 'stale' ||
-      !found.some(
-        (other) => other.image.id === each.image.id && other.start === each.start && other.state !== 'stale',
-      ),
+      !matching.some((other) => other.image.id === each.image.id && WORTH[other.state] < WORTH[each.state]),
   );
 
-const selectByRule = (images: readonly Found[], selector: 'latest' | 'factory'): Found => {
-  const committed = images.filter((each) => each.state === 'committed');
+const selectByRule = (
+  images: readonly Found[],
+  selector: 'latest' | 'factory',
+  options: SelectOptions,
+): Found => {
+  const committed = images.filter(
+    (each) => each.state === 'committed' || (options.displaced === true && isDisplaced(each)),
+  );
   const damaged = images.find((each) => each.state === 'damaged');
   const users = committed.filter((each) => each.image.control.kind === 'user');
   const factories = committed.filter((each) => each.image.control.kind === 'factory');
   const candidates = selector === 'latest' && users.length > 0 ? users : factories;
   if (candidates.length === 0) {
-    const wayOut = `Choose one with --image ID: ${images.map(describe).join('; ')}.`;
+    const mend = images.some(isDisplaced) ? 'Put right what was moved with verify --repair. ' : '';
+    const wayOut = `${mend}Choose one with --image ID: ${images.map(describe).join('; ')}.`;
     if (damaged !== undefined && (selector === 'latest' || damaged.image.control.kind === selector)) {
       throw corrupt(`the image is damaged: ${damaged.reason ?? 'the reason is not known'}`, {
         code: 'image.damaged',
@@ -209,6 +240,8 @@ const selectByRule = (images: readonly Found[], selector: 'latest' | 'factory'):
   const newest = Math.max(...candidates.map(sequence));
   const [best, ...more] = candidates.filter((each) => sequence(each) === newest);
   if (more.length > 0) throw ambiguous(`"${selector}"`, candidates);
+  const twins = committed.filter(({ image }) => image.id === best!.image.id);
+  if (twins.length > 1) throw ambiguous(`"${selector}"`, twins);
   return best!;
 };
 

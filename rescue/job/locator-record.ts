@@ -48,9 +48,10 @@ const locatedOf = (image: Image): LocatedImage => ({
   state: image.state === 'committed' ? 'committed' : 'damaged',
 });
 
-/** Later images before earlier ones; those of which an anchor lies nowhere in the partition cannot be opened through it. */
+/** Later images before earlier ones. Those of which an anchor is lost, or whose slots were moved, cannot be opened through it. */
 const namedImages = (partition: ReadableDevice, images: readonly Image[]): Image[] =>
   images
+    .filter(({ displaced }) => displaced !== true)
     .filter(({ homes }) =>
       [0, homes.slotCount - 1].every((slot) => homes.homeOf(slot) + homes.slotSize <= partition.size),
     )

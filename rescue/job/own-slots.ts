@@ -39,8 +39,8 @@ export const isOwnSlot = (
     if (!hasSlotMagic(bytes)) return false;
     const header = parseSlotHeader(bytes, home);
     return (
-      header.home === home &&
-      header.generation === image.identity.generation &&
+      ((header.home === home && header.generation === image.identity.generation) ||
+        image.displaced === true) &&
       (index === undefined || header.index === index) &&
       Buffer.compare(header.imageId, image.identity.imageId) === 0
     );

@@ -3,13 +3,21 @@ import { isHoldfastError } from '../errors.ts';
 import { continueAudit, readAudit } from '../image/audit.ts';
 import { type Commit, type MutableHomes, nextGeneration, readCommit, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
+import { COMMIT_POSITION } from '../image/layout.ts';
 import { openImage } from '../image/reader.ts';
 import { type RelocationPlan, writeRelocated } from '../image/relocation.ts';
-import type { ByteOffset, Extent } from '../units.ts';
+import { type ByteOffset, type Extent, roundDown } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { standingCommitHomes } from './own-slots.ts';
 import { readBackContainer } from './read-back.ts';
-import { type Bystanders, type CommitHomes, commitImage, listFor, protect, siblingOf } from './siblings.ts';
+import {
+  type Bystanders,
+  type CommitHomes,
+  listFor,
+  protect,
+  refreshSiblings,
+  siblingOf,
+} from './siblings.ts';
 import { mutableExtents } from './volume.ts';
 
 /**
@@ -20,9 +28,8 @@ import { mutableExtents } from './volume.ts';
 /** The generation that is to be superseded. */
 export interface OldGeneration {
   readonly image: Image;
-  /** Where its commit record stands in the partition, and the ranges that must be opened for it. */
+  /** Where its commit record stands in the partition. */
   readonly homes: MutableHomes;
-  readonly mutable: readonly Extent[];
   /** Homes of its first and its last anchor. */
   readonly anchors: readonly [ByteOffset, ByteOffset];
 }
@@ -36,7 +43,7 @@ export const oldGeneration = (
   const homes = commitHomes(guard, image);
   if (homes === undefined) return undefined;
   const anchors = [image.homes.homeOf(0), image.homes.homeOf(image.homes.slotCount - 1)] as const;
-  return { image, homes, mutable: mutableExtents(image), anchors };
+  return { image, homes, anchors };
 };
 
 const currentCommit = (guard: Guard, { image, homes }: OldGeneration): Commit | undefined =>
@@ -45,7 +52,12 @@ const currentCommit = (guard: Guard, { image, homes }: OldGeneration): Commit | 
 const rewrite = (guard: Guard, old: OldGeneration, change: Partial<Commit>): void => {
   const current = currentCommit(guard, old);
   if (current === undefined) throw new RangeError('an image without a commit record is not relocated');
-  guard.withOpened(old.mutable, (opened) => {
+  // No more than the sectors of the record: where clusters were moved, the rest of the slot may lie elsewhere.
+  const unit = guard.sectorSize;
+  const sectors = old.homes.map(
+    (home): Extent => ({ start: roundDown(home + COMMIT_POSITION, unit), length: unit }),
+  );
+  guard.withOpened(sectors, (opened) => {
     writeCommit(opened, old.homes, { ...current, ...change });
   });
 };
@@ -97,27 +109,33 @@ export interface Succession {
 export const commitCopy = (guard: Guard, succession: Succession): Image => {
   const { old, copy, others, beside, now, commitHomes = standingCommitHomes } = succession;
   const before = currentCommit(guard, old);
+  const { generation, imageId } = copy.identity;
   protect(guard, [copy]);
-  const { siblings, siblingTotal } = listFor(copy, others, beside);
+  const rest = listFor(copy, others, beside);
+  // Both are listed until one of them is the image: whoever meets one image learns of all.
+  refreshSiblings(guard, [...others, old.image, copy], beside, commitHomes);
   rewrite(guard, old, {
-    siblings: [siblingOf(copy), ...siblings],
-    siblingTotal: siblingTotal + 1,
+    siblings: [siblingOf(copy), ...rest.siblings],
+    siblingTotal: rest.siblingTotal + 1,
   });
-  commitImage(guard, {
-    image: copy,
-    sequence: before?.sequence ?? copy.control.sequence,
-    time: before?.time ?? copy.control.created,
-    others,
-    beside,
-    more: {
-      begunGeneration: copy.identity.generation,
+  guard.withOpened(mutableExtents(copy), (opened) => {
+    writeCommit(opened, copy.mutableHomes!, {
+      generation,
+      sequence: before?.sequence ?? copy.control.sequence,
+      imageId,
+      rootDigest: copy.rootDigest,
+      time: before?.time ?? copy.control.created,
+      state: 'committed',
+      ...rest,
+      begunGeneration: generation,
       old: old.anchors,
-    },
-    commitHomes,
+    });
   });
   noteRelocated(guard, old, copy, now);
   supersede(guard, old);
-  return openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
+  const committed = openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
+  refreshSiblings(guard, [...others, committed], beside, commitHomes);
+  return committed;
 };
 
 /** The history goes on in the copy. */

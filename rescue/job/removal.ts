@@ -3,10 +3,12 @@ import type { Guard } from '../device/guard.ts';
 import { refused } from '../errors.ts';
 import type { FileSystemDriver } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
+import { placesOf } from '../image/by-index.ts';
 import { readCommit, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { clearJournal, writeJournal } from '../image/journal.ts';
 import { SLOT_HEADER_SIZE } from '../image/layout.ts';
+import type { ByteOffset } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { clustersInUse, isListing, isOwnSlot, ownCommitHomes, ownJournal } from './own-slots.ts';
@@ -18,6 +20,8 @@ export interface RemovalRequest {
   readonly image: Image;
   /** The name under which the file system lists it, where only some of its clusters are listed. */
   readonly name?: string;
+  /** A newer generation of the image, at home: its journal serves where the image's own slots do not lie where they say. */
+  readonly successor?: Image;
 }
 
 /**
@@ -60,11 +64,14 @@ export const removeImage = async (
   refuseReadOnly(image);
   // Computed in full before the tombstone: an image on a volume that cannot be changed is not given up.
   const patch = releasePatch(context, guard, request);
-  if (patch !== undefined || image.mutableHomes !== undefined) writeTombstone(guard, image, context.now);
+  const isListed = patch !== undefined || image.mutableHomes !== undefined;
+  // A container whose clusters were moved has no place for a tombstone: its release is the file system's own transaction.
+  if (isListed && image.displaced !== true) writeTombstone(guard, image, context.now);
   if (patch !== undefined) {
     context.progress('release', 0, 1);
-    const opened = mutableExtents(image);
-    const journal = ownJournal(guard, image);
+    const keeper = request.successor ?? image;
+    const opened = mutableExtents(keeper);
+    const journal = ownJournal(guard, keeper);
     if (journal !== undefined) {
       guard.withOpened(opened, (device) => {
         const { imageId, generation } = image.identity;
@@ -96,7 +103,7 @@ const releasePatch = (
       driver.release(editor, { name: listed.name, paths, time: context.now }),
     );
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, driver);
   }
 };
 
@@ -114,11 +121,11 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
   for (let done = 0; done < homes.slotCount; done += 1) {
     const index = homes.slotCount - 1 - done;
     if (index === 0) partition.flush();
-    const home = homes.homeOf(index);
+    const home = image.displaced === true ? placeOfSlot(image, index) : homes.homeOf(index);
     // A lost slot of an image that was put together from single slots has no place in the partition.
     if (home + homes.slotSize > partition.size) continue;
     const cluster = Math.floor((home - clusterBase) / clusterSize);
-    if (!inUse.has(cluster) && isOwnSlot(partition, home, image)) partition.write(home, zeros);
+    if (!inUse.has(cluster) && isOwnSlot(partition, home, image, index)) partition.write(home, zeros);
     if (done % 1024 === 0) {
       context.progress('wipe', done * homes.slotSize, image.storedBytes);
       await context.checkpoint();
@@ -126,4 +133,10 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
   }
   partition.flush();
   context.progress('wipe', image.storedBytes, image.storedBytes);
+};
+
+/** Where a slot begins of a container whose clusters were moved. */
+export const placeOfSlot = ({ extents, homes }: Image, index: number): ByteOffset => {
+  const [place] = placesOf(extents, { start: index * homes.slotSize, length: SLOT_HEADER_SIZE });
+  return place!.start;
 };

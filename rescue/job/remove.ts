@@ -5,6 +5,7 @@ import { type Found, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { committed } from './create-plan.ts';
+import { containerName } from './identity.ts';
 import { removeIntent } from './intents.ts';
 import { isNamed, locateOn, refuseContainerFile, selectImage } from './locating.ts';
 import { refreshLocatorRecord } from './locator-record.ts';
@@ -70,7 +71,8 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
         each.image.id.startsWith(request.image),
     );
     const found = begun ?? (await selectNamed(context, subject, located, request));
-    if (found.state !== 'moved' && found.state !== 'foreign') return found;
+    // What a defragmenter moved is still listed here, and goes as any other.
+    if (found.image.displaced === true || !['moved', 'foreign'].includes(found.state)) return found;
     throw refused(`image ${found.image.id.slice(0, 8)} is not at home: ${found.reason}`, {
       code: 'not-at-home',
       wayOut: 'It goes with the file that it lies in: delete that file.',
@@ -127,7 +129,9 @@ const removeOn = async (
   // Not opened anew: of an image whose removal was begun, the anchors may be gone already.
   const { image } = found;
   tidy(guard);
-  await removeImage(context, guard, { driver, image });
+  // Of a container whose file was changed, other clusters are listed than its own.
+  const name = containerName(image.control.kind, image.id);
+  await removeImage(context, guard, { driver, image, name });
   const left = images.filter((each) => each.id !== image.id);
   refreshSiblings(guard, left, beside);
   refreshLocatorRecord(context, guard, left, beside);

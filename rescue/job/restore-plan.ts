@@ -13,9 +13,10 @@ import type { KnownPartition } from '../partition/merge.ts';
 import { planTable, type TablePlan } from '../partition/plan.ts';
 import { parseSavedTable, type SavedTable } from '../partition/saved.ts';
 import { type LiveTable, readTable } from '../partition/table.ts';
-import { formatBytes, type Run } from '../units.ts';
+import type { Run } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { containerName } from './identity.ts';
+import { type Ground, inTheWay, type Move, makeWay, runsWithin } from './make-way.ts';
 import { clusterRuns } from './volume.ts';
 import type { FinalView } from './write-image.ts';
 import { decodeXzBlocking } from './xz-blocking.ts';
@@ -30,35 +31,6 @@ export const driverOf = (image: Image, view: ReadableDevice): FileSystemDriver =
   });
 };
 
-const runsOf = (image: Image, within: Image): Run[] => {
-  const { clusterSize, clusterBase } = within.control.geometry;
-  return clusterRuns(image.extents, clusterSize, clusterBase);
-};
-
-/**
- * Refuses if a container that is to survive lies where the chosen image has data. Moving it out of the way is not built yet,
- * so the numbers and the ways out are said.
- */
-const refuseCollisions = (image: Image, survivors: readonly Image[]): void => {
-  for (const survivor of survivors) {
-    const own = normalise(runsOf(survivor, image));
-    const shared = totalLength(intersect(image.inUse(), own));
-    if (shared === 0) continue;
-    const bytes = formatBytes(shared * image.control.geometry.clusterSize);
-    if (survivor.id === image.id) {
-      throw refused('the image claims clusters for its own slots that it says were in use', {
-        code: 'self-collision',
-        found: bytes,
-      });
-    }
-    throw refused(`image ${survivor.id.slice(0, 8)} lies where the chosen image has data`, {
-      code: 'collision',
-      found: bytes,
-      wayOut: `Restore to another place with --to, or let it be destroyed with --drop ${survivor.id.slice(0, 8)}.`,
-    });
-  }
-};
-
 /** Tells the containers in an image from other files: what lies in them was left out. */
 const isNotStored = (image: Image): ContainerTest => {
   const { clusterSize, clusterBase } = image.control.geometry;
@@ -67,41 +39,50 @@ const isNotStored = (image: Image): ContainerTest => {
     totalLength(intersect(image.inUse(), normalise(clusterRuns(extents, clusterSize, clusterBase)))) === 0;
 };
 
+/** What the volume is to be, and which images must be moved for it. */
+export interface VolumePlan extends FinalView {
+  readonly moves: readonly Move[];
+}
+
 /**
- * What the partition is to look like: the image, with the containers released that its metadata lists, and all survivors claimed.
- * Throws `refused`, `corrupt`, `unsupported`: before anything is written.
+ * What the partition is to look like: the image, with the containers released that its metadata lists, and all survivors claimed:
+ * those that are in the way where they are moved to. Throws `refused`, `corrupt`, `unsupported`: before anything is written.
  */
-export const planView = (context: JobContext, image: Image, survivors: readonly Image[]): FinalView => {
+export const planView = (
+  context: JobContext,
+  image: Image,
+  survivors: readonly Image[],
+  ground: Ground,
+): VolumePlan => {
   const view = new ImageView(image, decodeXzBlocking);
   const driver = driverOf(image, view);
-  refuseCollisions(image, survivors);
+  const movers = inTheWay(image, survivors);
   const editor = new PatchBuilder(view);
   const listed = driver.open(editor, isNotStored(image)).containers();
   for (const { name } of image.control.containers) {
     const paths = listed.find((each) => each.name === name)?.paths ?? [];
     driver.release(editor, { name, paths, time: context.now });
   }
-  const avoid = new SpanSet(survivors.flatMap((each) => runsOf(each, image)));
+  const avoid = new SpanSet(survivors.flatMap((each) => runsWithin(each.extents, image)));
   for (const survivor of survivors) {
+    if (movers.includes(survivor)) continue;
     const { kind } = survivor.control;
     driver.claim(editor, {
       name: containerName(kind, survivor.id),
-      runs: runsOf(survivor, image),
+      runs: runsWithin(survivor.extents, image),
       time: survivor.control.created,
       avoid,
     });
   }
+  const moves = makeWay({ driver, editor, image, survivors }, ground, movers);
   // Zeroed, not stored: what must not come back to life, such as the head of a hibernation file.
   for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
-  const changed = wholeWhereFree(
-    image,
-    new SpanSet(editor.changes().map(({ offset, after }) => ({ start: offset, length: after.length }))),
-  );
+  const changed = wholeWhereFree(image, new SpanSet(editor.changedExtents()));
   const { geometry } = driver.open(editor);
   if (geometry.size > image.control.partition.size) {
     throw refused('the restored file system would be larger than its partition', { code: 'geometry' });
   }
-  return { view: editor, changed };
+  return { view: editor, changed, moves };
 };
 
 /**

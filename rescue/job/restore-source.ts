@@ -1,7 +1,8 @@
 import { corrupt, notFound, refused, usage } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { DEVICE_KIND } from '../image/layout.ts';
 import { formatImageId } from '../image/slot.ts';
-import { type Found, resolveSiblings } from '../locate/found.ts';
+import { type Found, markSuperseded, resolveSiblings } from '../locate/found.ts';
 import type { Located } from '../locate/locate.ts';
 import type { JobContext } from './context.ts';
 import { openElsewhere, openInPlace, type RestorePlace } from './destination.ts';
@@ -65,8 +66,32 @@ export const findSource = async (
     );
   }
   if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
-  const all = await withSiblings(context, subject, located, chosen, request);
-  return { chosen, kept: survivors(context, all, chosen.start, chosen, request), found: all, subject };
+  refuseDisplaced(chosen);
+  refuseMapped(chosen);
+  const found = await withSiblings(context, subject, located, chosen, request);
+  const counting = asCounts(chosen, found);
+  return {
+    chosen: counting,
+    kept: survivors(context, found, counting.start, counting, request),
+    found,
+    subject,
+  };
+};
+
+/**
+ * The chosen image as a further look shows it: a newer generation of it may have been met there, and that is the image then.
+ */
+const asCounts = (chosen: Found, found: readonly Found[]): Found => {
+  if (found.includes(chosen)) return chosen;
+  const { identity, id } = chosen.image;
+  const here = found.filter(({ image, start }) => image.id === id && start === chosen.start);
+  return (
+    here.find(
+      ({ image, state }) => state === 'committed' && image.identity.generation > identity.generation,
+    ) ??
+    here.find(({ image }) => image.identity.generation === identity.generation) ??
+    chosen
+  );
 };
 
 /**
@@ -173,7 +198,7 @@ const withSiblings = async (
         ? [{ ...chosen, image, start, state: image.state, reason: image.reason }]
         : [],
     );
-  return [...located.images, ...more];
+  return markSuperseded([...located.images, ...more]);
 };
 
 /** A container that the file system lists, and of which not even single slots make an image, would be overwritten. */
@@ -255,6 +280,7 @@ const survivors = (
     return [only];
   });
   const kept = here.filter((each) => !dropped.includes(each));
+  kept.forEach(refuseDisplaced);
   for (const each of kept) {
     if (each === chosen || each.state !== 'damaged' || each.foundBy !== 'reassembly') continue;
     // Where its lost slots lie is not known, so nothing can be kept clear of them.
@@ -265,6 +291,28 @@ const survivors = (
     });
   }
   return kept;
+};
+
+/**
+ * An image whose clusters were moved is found only while the file system lists it: a restore that was cut off could not be
+ * repeated, and the image would be lost. Throws `refused` (`displaced`).
+ */
+const refuseDisplaced = ({ image, reason }: Found): void => {
+  if (image.displaced !== true) return;
+  const short = image.id.slice(0, 8);
+  throw refused(`image ${short} does not lie where it says: ${reason ?? 'its clusters were moved'}`, {
+    code: 'displaced',
+    wayOut: `Put it right first with verify --repair --image ${short}, or restore to another place with --to.`,
+  });
+};
+
+/** A volume that something else maps is not written through the disk below it. Throws `refused` (`mapped-volume`). */
+const refuseMapped = ({ image, state, reason }: Found): void => {
+  if (state !== 'moved' || image.identity.deviceKind !== DEVICE_KIND.mapped) return;
+  throw refused(`image ${image.id.slice(0, 8)} belongs to a mapped volume: ${reason ?? 'it is not here'}`, {
+    code: 'mapped-volume',
+    wayOut: 'Name the volume itself, or restore to another place with --to.',
+  });
 };
 
 /** Opens the place that is written to. */

@@ -5,11 +5,13 @@ import { appendAudit } from '../image/audit.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import { MBR_TABLE_RANGE } from '../partition/ranges.ts';
 import { type Extent, roundDown } from '../units.ts';
-import { beginCompanions, type CompanionWrite } from './companions.ts';
+import { beginCompanions, type CompanionWrite, releaseLostImages } from './companions.ts';
 import type { JobContext } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { refreshLocatorRecord } from './locator-record.ts';
 import type { Losses } from './losses.ts';
+import type { Move } from './make-way.ts';
+import { copyImages, leftBehind, settleMoves, supersedeLeft, wipeMoved } from './moves.ts';
 import { ownCommitHomes } from './own-slots.ts';
 import type { RestoreSource } from './restore-source.ts';
 import { refreshSiblings } from './siblings.ts';
@@ -28,24 +30,42 @@ export interface WritePlan {
   readonly table: TablePlan | undefined;
   readonly companions: readonly CompanionWrite[];
   readonly lost: Losses;
+  readonly moves: readonly Move[];
 }
 
-/** The order is what makes a cut harmless: unrecognisable first, recognisable last. */
+/** How far a restore has come. */
+export interface WriteProgress {
+  /** Whether what stood on the partition is gone. */
+  destroying: boolean;
+}
+
+/**
+ * The order is what makes a cut harmless: images in the way are copied; unrecognisable; the copies count; then the data; recognisable
+ * last.
+ */
 export const writeRestored = async (
   context: JobContext,
   verifyAfter: boolean,
   source: Pick<RestoreSource, 'chosen' | 'kept'>,
   place: RestorePlace,
-  { final, table, companions, lost }: WritePlan,
+  progress: WriteProgress,
+  { final, table, companions, lost, moves }: WritePlan,
 ): Promise<void> => {
   const { image } = source.chosen;
   const { partition } = place;
   const { geometry, spaces } = image.control;
   const recognition = new SpanSet(geometry.recognition);
+  const left = leftBehind(source.kept);
+  // Where all copies fit into what is free now, the volume stands until they are whole.
+  const standing = moves.every(({ overLive }) => !overLive);
+  const early = standing ? await copyImages(context, place, moves) : [];
+  progress.destroying = true;
   for (const { start, length } of recognition.spans) partition.write(start, new Uint8Array(length));
   partition.flush();
-  const kept = source.kept.flatMap((each) => each.image.extents);
-  const closed = new SpanSet([...recognition.spans, ...kept]);
+  const copied = standing ? early : await copyImages(context, place, moves);
+  supersedeLeft(partition, left);
+  const kept = settleMoves(context, place, source.kept, copied);
+  const closed = new SpanSet([...recognition.spans, ...kept.flatMap((each) => each.image.extents)]);
   const allowed = new SpanSet(complement(closed.spans, { start: 0, length: partition.size }));
   const destinations = spaces
     .filter((each) => each.of === 'partition')
@@ -66,13 +86,15 @@ export const writeRestored = async (
       await writeFrames(context, image, part, undefined, failIfNew);
       place.disk.flush();
     }
-    writeTable(place.disk, table);
     if (verifyAfter) await readBackFrames(context, image, ranges.whole, undefined, skip);
+    releaseLostImages(context, place.disk, companions);
+    writeTable(place.disk, table);
   }
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
-  noteRestored(context, source, partition, lost.count > 0);
-  const images = source.kept.map((each) => each.image);
+  await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from)]);
+  noteRestored(context, { ...source, kept }, partition, lost.count > 0);
+  const images = kept.map((each) => each.image);
   refreshSiblings(partition, images);
   // The boot area came back as it was when the image was made.
   refreshLocatorRecord(context, partition, images);

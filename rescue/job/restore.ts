@@ -8,9 +8,10 @@ import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
 import { Losses } from './losses.ts';
+import { checkMoves } from './make-way.ts';
 import { planDiskTable, planView } from './restore-plan.ts';
 import { findSource, openPlace, type RestoreSource } from './restore-source.ts';
-import { writeRestored } from './restore-write.ts';
+import { type WriteProgress, writeRestored } from './restore-write.ts';
 import { type RestoreRequest, type RestoreResult, UnfinishedError } from './results.ts';
 import { forSalvage } from './salvage.ts';
 import { statsOf, summarise } from './summary.ts';
@@ -98,8 +99,10 @@ export const restoreTo = async (
     context,
     image,
     source.kept.map((each) => each.image),
+    { partition: place.partition, found: beside(source) },
   );
-  const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost));
+  await checkMoves(context, image, final.moves);
+  const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost, final.moves));
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   const outcome = {
     table: place.isNew ? 'none' : table === undefined || table.action === 'none' ? 'kept' : table.action,
@@ -111,21 +114,29 @@ export const restoreTo = async (
   } as const;
   if (request.dryRun) return { ...outcome, written: false };
   await context.checkpoint();
+  const progress: WriteProgress = { destroying: false };
   try {
-    await writeRestored(context, request.verifyAfter, source, place, {
-      final,
-      table,
-      companions: companions.writes,
-      lost,
-    });
+    const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
+    await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`,
+      progress.destroying
+        ? `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`
+        : `${place.path} is as it was but for free clusters, and all images are untouched. Run the same command again.`,
     );
   }
   return { ...outcome, written: true };
 };
+
+/** What else lies in the partition and is not to be destroyed: leftovers of the images that are kept among it. */
+const beside = ({ chosen, kept, found }: Pick<RestoreSource, 'chosen' | 'kept' | 'found'>): Image[] =>
+  found
+    .filter(({ start, image, state }) => {
+      const isKept = kept.some((each) => each.image.id === image.id);
+      return start === chosen.start && (isKept || state === 'prepared');
+    })
+    .map(({ image }) => image);
 
 const refuseGaps = (chosen: Found, salvage: boolean): void => {
   if (salvage || chosen.state !== 'damaged' || chosen.foundBy !== 'reassembly') return;

@@ -62,6 +62,38 @@ export interface LadderStep {
   readonly note?: string;
 }
 
+/** The table that the images on a disk imply together, where the disk has lost its own. */
+export interface ProposedTable {
+  readonly scheme: 'gpt' | 'mbr' | 'none';
+  /** GUID of a GPT, signature of an MBR. */
+  readonly diskId: string;
+  readonly sectorSize: ByteLength;
+  /** One sentence for people. */
+  readonly reason: string;
+  readonly partitions: readonly {
+    readonly number: number;
+    readonly offset: ByteOffset;
+    readonly size: ByteLength;
+    /** MBR type byte in hexadecimal, or GPT type GUID. */
+    readonly type: string;
+    readonly uuid: string;
+    readonly name: string;
+    readonly bootable: boolean;
+    /** Ids of the images found in it. */
+    readonly images: readonly string[];
+  }[];
+  /** What somebody named and cannot be in it. */
+  readonly dropped: readonly {
+    readonly source: string;
+    readonly number: number | null;
+    readonly name: string;
+    readonly offset: ByteOffset;
+    readonly size: ByteLength;
+    readonly reason: string;
+  }[];
+  readonly notes: readonly string[];
+}
+
 export interface ListResult {
   readonly target: string;
   readonly depth: 'quick' | 'full';
@@ -69,6 +101,8 @@ export interface ListResult {
   readonly bytesCovered: ByteLength;
   readonly steps: readonly LadderStep[];
   readonly images: readonly ImageSummary[];
+  /** Where TARGET is a disk without a valid partition table. */
+  readonly proposedTable?: ProposedTable;
 }
 
 export interface ImageResult {
@@ -99,7 +133,10 @@ export interface RestoreResult extends ImageResult {
 }
 
 export interface VerifyResult extends ImageResult {
+  /** With `repair`: those that are left. */
   readonly problems: readonly Problem[];
+  /** What was mended, one sentence each; only with `repair`. */
+  readonly repaired?: readonly string[];
 }
 
 export interface InfoResult extends ImageResult {

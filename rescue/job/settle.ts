@@ -1,9 +1,8 @@
 import { SpanSet, toExtents } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
-import { Overlay } from '../device/overlay.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { FileSystem } from '../fs/filesystem.ts';
-import type { Patch } from '../fs/patch.ts';
+import { type Patch, stepExtents, withPatch } from '../fs/patch.ts';
 import type { Image, ImageState } from '../image/image.ts';
 import { clearJournal, type JournalEntry, readJournal } from '../image/journal.ts';
 import { locate } from '../locate/locate.ts';
@@ -134,11 +133,17 @@ const activeJournal = (guard: Guard, image: Image): JournalEntry | undefined => 
  * Whether the entry is one that can be under way: a claim is, until the image is committed; a release, once it carries a
  * tombstone.
  */
-const isUnderWay = (image: Image, { purpose, imageId }: JournalEntry): boolean =>
-  Buffer.compare(imageId, image.identity.imageId) === 0 &&
+const isUnderWay = (image: Image, entry: JournalEntry): boolean => {
+  const { purpose, imageId } = entry;
+  const state = purpose === 'claim' ? 'prepared' : isOfOlder(image, entry) ? 'committed' : 'removed';
   // Else only a newer version may write into it.
-  image.unknownRoCompat === 0 &&
-  image.state === (purpose === 'claim' ? 'prepared' : 'removed');
+  const isOurs = image.unknownRoCompat === 0;
+  return isOurs && Buffer.compare(imageId, image.identity.imageId) === 0 && image.state === state;
+};
+
+/** The release of a moved container, the copy of which this is: see FORMAT.md, "Moved by a defragmenter". */
+const isOfOlder = ({ identity }: Image, { purpose, generation }: JournalEntry): boolean =>
+  purpose === 'release' && generation < identity.generation;
 
 /** Whether this is the change that was cut off, and can be finished. */
 const isBegun = (guard: Guard, image: Image): boolean => {
@@ -175,7 +180,7 @@ const finish = async (
     clear(guard, image);
   } else {
     clear(guard, image);
-    await wipeHeaders(context, guard, image);
+    if (!isOfOlder(image, entry)) await wipeHeaders(context, guard, image);
     refreshSiblings(guard, others, beside);
   }
   context.note(
@@ -187,9 +192,13 @@ const finish = async (
 /** A patch never touches its own container. */
 const touches = (image: Image, entry: JournalEntry): boolean => {
   const own = new SpanSet(image.extents);
-  return entry.patch.phases
-    .flat()
-    .some(({ offset, after }) => own.intersects({ start: offset, length: after.length }));
+  return patchIntersects(entry.patch, own);
+};
+
+const patchIntersects = ({ phases, sectorSize }: Patch, set: SpanSet): boolean => {
+  for (const step of phases.flat())
+    for (const extent of stepExtents(step, sectorSize)) if (set.intersects(extent)) return true;
+  return false;
 };
 
 /** No claim and no release changes a container that the volume lists. */
@@ -198,30 +207,23 @@ const touchesContainers = ({ geometry, ...fileSystem }: FileSystem, patch: Patch
   const held = new SpanSet(
     fileSystem.containers().flatMap(({ runs }) => [...toExtents(runs, clusterSize, clusterBase)]),
   );
-  return patch.phases
-    .flat()
-    .some(({ offset, after }) => held.intersects({ start: offset, length: after.length }));
+  return patchIntersects(patch, held);
 };
 
 /**
  * Looks at the volume as it will be. The patch's own sectors cannot tell whether another change is under way elsewhere, to which
  * this patch, left over from an earlier run, would add the mark that all is well.
  */
-const isSoundWhenApplied = (guard: Guard, image: Image, { purpose, patch }: JournalEntry): boolean => {
+const isSoundWhenApplied = (guard: Guard, image: Image, entry: JournalEntry): boolean => {
+  const { purpose, patch } = entry;
   try {
     const { fileSystem } = openVolume(withPatch(guard, patch));
     if (fileSystem.refusals().length > 0 || fileSystem.check(1).length > 0) return false;
     if (touchesContainers(fileSystem, patch)) return false;
     const listed = fileSystem.containers().some(({ runs }) => isListing(runs, image));
-    return listed === (purpose === 'claim');
+    return listed === (purpose === 'claim' || isOfOlder(image, entry));
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
     return false;
   }
-};
-
-const withPatch = (guard: Guard, patch: Patch): Overlay => {
-  const overlay = new Overlay(guard);
-  for (const { offset, after } of patch.phases.flat()) overlay.write(offset, after);
-  return overlay;
 };

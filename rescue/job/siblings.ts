@@ -1,5 +1,5 @@
 import type { Guard } from '../device/guard.ts';
-import { type Commit, type MutableHomes, readCommit, type Sibling, writeCommit } from '../image/commit.ts';
+import { type MutableHomes, readCommit, type Sibling, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { MAX_SIBLINGS } from '../image/layout.ts';
 import { ownCommitHomes } from './own-slots.ts';
@@ -105,17 +105,13 @@ export interface Commitment {
   /** All committed images of the partition. */
   readonly others: readonly Image[];
   readonly beside: Bystanders;
-  /** What else the record says: of the generation that it supersedes. */
-  readonly more?: Pick<Commit, 'old' | 'begunGeneration'>;
-  readonly commitHomes?: CommitHomes;
 }
 
 /** Commits a container: from here on it is an image. The others know of it before, and it knows of them at once. */
-export const commitImage = (guard: Guard, commitment: Commitment): void => {
-  const { image, sequence, time, others, beside, more, commitHomes } = commitment;
+export const commitImage = (guard: Guard, { image, sequence, time, others, beside }: Commitment): void => {
   const { mutableHomes, identity, rootDigest } = image;
   if (mutableHomes === undefined) throw new RangeError('a container that was just written has commit slots');
-  refreshSiblings(guard, [...others, image], beside, commitHomes);
+  refreshSiblings(guard, [...others, image], beside);
   guard.withOpened(mutableExtents(image), (opened) => {
     writeCommit(opened, mutableHomes, {
       generation: identity.generation,
@@ -125,7 +121,6 @@ export const commitImage = (guard: Guard, commitment: Commitment): void => {
       time,
       state: 'committed',
       ...listFor(image, others, beside),
-      ...more,
     });
   });
 };

@@ -6,6 +6,7 @@ import { openTarget, type Target } from '../device/target.ts';
 import { Window } from '../device/window.ts';
 import { refused, usage } from '../errors.ts';
 import { probeFileSystem } from '../fs/probe.ts';
+import { efiSystemPartitions } from '../partition/companion.ts';
 import { describePartition, isSoundEntry, type Partition, type Table } from '../partition/model.ts';
 import { type LiveTable, readTable, sectorSizeByTable } from '../partition/table.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
@@ -81,7 +82,10 @@ export interface OpenPartition {
   close(): void;
 }
 
-/** The entry that is meant: the numbered one, or the only one with a file system that can be handled. */
+/**
+ * The entry that is meant: the numbered one, or the only one with a file system that can be handled. An EFI system partition
+ * is meant where there is nothing else: it belongs to the system beside it.
+ */
 const chooseEntry = (subject: Subject, table: LiveTable, number: number | undefined): Partition => {
   const names = table.partitions.map(describePartition).join('; ') || 'none';
   if (number !== undefined) {
@@ -96,7 +100,10 @@ const chooseEntry = (subject: Subject, table: LiveTable, number: number | undefi
     if (each.start + each.size > subject.device.size) return false;
     return probesAsFileSystem(new Window(subject.device, { start: each.start, length: each.size }));
   });
-  if (handled.length === 1) return handled[0]!;
+  const firmware = efiSystemPartitions(table);
+  const systems = handled.filter((each) => !firmware.includes(each));
+  const [only, ...more] = systems.length > 0 ? systems : handled;
+  if (only !== undefined && more.length === 0) return only;
   throw refused(
     handled.length === 0
       ? `no partition of ${subject.target.path} has a file system that Holdfast can handle`

@@ -2,15 +2,20 @@ import { createHash } from 'node:crypto';
 import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { Problem } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
+import { readAudit } from '../image/audit.ts';
 import type { Image } from '../image/image.ts';
 import { recordLength } from '../image/record.ts';
 import { parseSlotHeader, payloadIntact } from '../image/slot.ts';
 import { openChosen } from './chosen.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import { forEachSlot } from './read-back.ts';
+import { placeOfSlot } from './removal.ts';
+import { lostCommits, repairOn } from './repair.ts';
 import type { VerifyRequest, VerifyResult } from './results.ts';
 import { bitmapDamage } from './salvage.ts';
+import { openPartition } from './subject.ts';
 import { statsOf, summarise } from './summary.ts';
+import { watchingWrites } from './unfinished.ts';
 import { verifyFrames } from './verify-image.ts';
 import { clusterRuns, openWith } from './volume.ts';
 
@@ -35,53 +40,101 @@ class Report {
   }
 }
 
-/** Checks slots, frames, index, and that the file system lists every cluster of the container. Never writes. */
+/**
+ * Checks slots, frames, index, and that the file system lists every cluster of the container. Never writes, unless it is told to
+ * repair: then what was found is mended as far as that goes, and all is checked again.
+ */
 export const verify = async (request: VerifyRequest, options: JobOptions = {}): Promise<VerifyResult> => {
-  if (request.repair) {
-    throw refused('verify --repair is not available in this version', {
-      code: 'not-available',
-      wayOut: 'Run verify without --repair; make a new image if it finds problems.',
-    });
-  }
   const context = new JobContext(options);
   try {
-    const chosen = await openChosen(context, request);
-    try {
-      const { image, state, reason } = chosen.found;
-      const report = new Report();
-      if (state !== 'committed')
-        report.add(`image.${state}`, reason ?? `the image is ${state}`, `image ${image.id}`);
-      await verifySlots(context, image, chosen.fromFile, report);
-      verifyStreams(image, report);
-      await verifyContent(context, image, report);
-      if (!chosen.fromFile) verifyClaim(context, image, report);
-      return {
-        target: request.target,
-        image: summarise(chosen.found),
-        stats: statsOf(context, image, chosen.traffic()),
-        problems: report.finished(),
-      };
-    } finally {
-      chosen.close();
-    }
+    const first = await examine(context, request);
+    if (!request.repair) return first;
+    const repaired = await repair(context, request, first);
+    const { id } = first.image;
+    const second = await examine(context, { ...request, image: id });
+    return { ...second, repaired };
   } finally {
     await context.close();
   }
 };
 
+const examine = async (context: JobContext, request: VerifyRequest): Promise<VerifyResult> => {
+  const chosen = await openChosen(context, request);
+  try {
+    const { image, state, reason } = chosen.found;
+    const report = new Report();
+    if (state !== 'committed')
+      report.add(`image.${state}`, reason ?? `the image is ${state}`, `image ${image.id}`);
+    await verifySlots(context, image, chosen.fromFile, report);
+    verifyMutable(context, image, report);
+    verifyStreams(image, report);
+    await verifyContent(context, image, report);
+    if (!chosen.fromFile && image.displaced !== true) verifyClaim(context, image, report);
+    return {
+      target: request.target,
+      image: summarise(chosen.found),
+      stats: statsOf(context, image, chosen.traffic()),
+      problems: report.finished(),
+    };
+  } finally {
+    chosen.close();
+  }
+};
+
+/** Throws `usage` for a container file, `refused` where the volume or the image may not be written. */
+const repair = async (
+  context: JobContext,
+  { target, partition: asked }: VerifyRequest,
+  { image }: VerifyResult,
+): Promise<string[]> => {
+  const number = asked ?? image.partition.number ?? undefined;
+  const whole = image.partition.offset === 0;
+  const partition = openPartition(target, { partition: whole ? asked : number, write: true });
+  try {
+    if (partition.offset !== image.partition.offset) {
+      throw refused(`image ${image.id.slice(0, 8)} does not lie in a partition that ${target} lists`, {
+        code: 'not-in-partition',
+        expected: `a partition that begins at byte ${image.partition.offset}`,
+        found: `one that begins at byte ${partition.offset}`,
+        wayOut: 'Bring the partition back first with restore; or name the partition itself.',
+      });
+    }
+    const access = { ...partition, identity: partition.subject.target.identity };
+    return await watchingWrites(partition.device, AGAIN, (device) =>
+      repairOn(context, { ...access, device }, image.id),
+    );
+  } finally {
+    partition.close();
+  }
+};
+
+const AGAIN = 'Run the same command again: it goes on where this one stopped.';
+
+/** What the mutable area has twice, once or not at all. */
+const verifyMutable = (context: JobContext, image: Image, report: Report): void => {
+  const lost = lostCommits(image.device, image);
+  if (lost === 1 && image.commit !== undefined)
+    report.add('commit.copy', 'one of the two commit records is lost', 'the mutable area of the image');
+  if (image.mutableHomes === undefined) return;
+  if (readAudit(image.device, image.mutableHomes, image.identity.imageId) === undefined)
+    context.note('The image has no history; verify --repair begins it anew.');
+};
+
 const verifySlots = (context: JobContext, image: Image, fromFile: boolean, report: Report): Promise<void> => {
   const where = (index: number, home: number): string => `slot ${index} at byte ${home}`;
+  const placeOf = (index: number, home: number): number =>
+    image.displaced === true ? placeOfSlot(image, index) : home;
   const check = (index: number, home: number, slot: Uint8Array): void => {
     try {
       const header = parseSlotHeader(slot, home);
       const { imageId, generation } = image.identity;
       if (
         Buffer.compare(header.imageId, imageId) !== 0 ||
-        header.generation !== generation ||
+        (header.generation !== generation && image.displaced !== true) ||
         header.index !== index
       ) {
         report.add('slot.foreign', 'another slot stands here', where(index, home));
-      } else if (!fromFile && header.home !== home) {
+      } else if (!fromFile && header.home !== placeOf(index, home)) {
         report.add('slot.moved', `its home is byte ${header.home}`, where(index, home));
       } else if (!payloadIntact(slot, header)) {
         report.add('slot.payload', 'the payload does not match its CRC-32', where(index, home));

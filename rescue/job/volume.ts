@@ -48,11 +48,14 @@ const listed = (problems: readonly Problem[]): string =>
     .join('; ') + (problems.length > 3 ? `; and ${problems.length - 3} more` : '');
 
 /** A damaged or unknown source is declined, not a damaged image: exit code 4. */
-export const asRefusal = (error: unknown): HoldfastError | unknown => {
+export const asRefusal = (
+  error: unknown,
+  { repair }: Pick<FileSystemDriver, 'repair'>,
+): HoldfastError | unknown => {
   if (!isHoldfastError(error, 'corrupt')) return error;
   return refused(`the file system is damaged: ${error.message}`, {
     code: 'source-damaged',
-    wayOut: 'Repair it first (e2fsck for ext2/3/4).',
+    wayOut: `${repair}.`,
     cause: error,
   });
 };
@@ -74,7 +77,7 @@ export const openVolume = (device: ReadableDevice): OpenVolume => {
   try {
     return { driver: probed.driver, fileSystem: openWith(probed.driver, device) };
   } catch (error) {
-    throw asRefusal(error);
+    throw asRefusal(error, probed.driver);
   }
 };
 
@@ -90,12 +93,12 @@ export const refuseUnfit = (fileSystem: FileSystem): void => {
 };
 
 /** Throws `refused` (`source-damaged`) if the volume's own structures contradict each other. */
-export const refuseInconsistent = (fileSystem: FileSystem): void => {
+export const refuseInconsistent = ({ driver, fileSystem }: OpenVolume): void => {
   const problems = fileSystem.check();
   if (problems.length === 0) return;
   throw refused(`the file system is damaged: ${listed(problems)}`, {
     code: 'source-damaged',
-    wayOut: 'Repair it first (e2fsck for ext2/3/4).',
+    wayOut: `${driver.repair}.`,
   });
 };
 
@@ -105,18 +108,23 @@ export interface ListedContainer {
   readonly paths: readonly string[];
   readonly runs: readonly Run[];
   readonly image: Image | undefined;
+  /** The image, if a defragmenter moved these clusters. */
+  readonly displaced: Image | undefined;
   /** Why there is none, for people. */
   readonly reason: string;
 }
 
 export const listContainers = (device: ReadableDevice, fileSystem: FileSystem): ListedContainer[] =>
-  openContainers(device, fileSystem).map(({ container: { name, paths, runs }, image, reason }) => ({
-    name,
-    paths,
-    runs,
-    image,
-    reason,
-  }));
+  openContainers(device, fileSystem).map(
+    ({ container: { name, paths, runs }, image, displaced, reason }) => ({
+      name,
+      paths,
+      runs,
+      image,
+      displaced,
+      reason,
+    }),
+  );
 
 /** Throws `refused` (`container.read-only`) for a container into which only a newer version may write. */
 export const refuseReadOnly = (image: Pick<Image, 'id' | 'unknownRoCompat'>): void => {

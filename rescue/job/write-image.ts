@@ -2,6 +2,7 @@ import { type SpanSet, subtract } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
 import { ioError } from '../errors.ts';
 import type { PatchBuilder } from '../fs/patch.ts';
+import { inPieces } from '../fs/patch-operation.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
 import { type ByteLength, type ByteOffset, type Extent, KIB, MIB } from '../units.ts';
@@ -295,7 +296,7 @@ const compareZeros = (device: Device, part: Extent): void => {
 /** Writes the stretches in which the final view differs from the image, but for `except`. */
 export const writeChanges = (device: Device, final: FinalView, except: SpanSet): ByteLength => {
   let written = 0;
-  for (const span of subtract(final.changed.spans, except.spans)) {
+  for (const span of inPieces(subtract(final.changed.spans, except.spans))) {
     written += writeChanged(device, { offset: span.start, bytes: final.view.read(span.start, span.length) });
   }
   return written;
@@ -303,6 +304,6 @@ export const writeChanges = (device: Device, final: FinalView, except: SpanSet):
 
 /** The same stretches, read back. Throws `io` (`read-back`). */
 export const readBackChanges = (device: Device, final: FinalView): void => {
-  for (const span of final.changed.spans)
+  for (const span of inPieces(final.changed.spans))
     compareWith(device, span.start, final.view.read(span.start, span.length));
 };

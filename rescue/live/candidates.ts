@@ -143,6 +143,14 @@ export const chooseImage = (
       wayOut: 'Say which with holdfast.target and holdfast.image.',
     });
   }
+  const twins = fit.filter(({ image }) => image.id === best[0]!.image.id);
+  if (twins.length > 1) {
+    throw refused('two images have the same id', {
+      code: 'ambiguous',
+      found: listed(twins),
+      wayOut: 'Choose one on the screen of the rescue medium.',
+    });
+  }
   return best[0]!;
 };
 

@@ -3,8 +3,9 @@ import { ReadableWindow } from '../device/window.ts';
 import { isHoldfastError } from '../errors.ts';
 import type { Sibling } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
+import { DEVICE_KIND, SLOT_HEADER_SIZE } from '../image/layout.ts';
 import { openImage, SUPERSEDED } from '../image/reader.ts';
-import { formatImageId } from '../image/slot.ts';
+import { formatImageId, parseSlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset, Extent } from '../units.ts';
 
@@ -20,6 +21,8 @@ export interface Found {
   readonly state: 'committed' | 'prepared' | 'stale' | 'moved' | 'foreign' | 'damaged';
   readonly reason: string | undefined;
   readonly foundBy: Way;
+  /** What says that its partition starts there; none: it is not at home. */
+  readonly confirmedBy?: Confirmation;
 }
 
 /** What is known of the target before any image is found. */
@@ -35,30 +38,39 @@ export interface Surroundings {
 
 export interface FileSystemAt {
   readonly uuid: string;
+  /** Bytes that it spans. */
+  readonly size: number;
   /** Container extents in bytes from the partition start, as the directory lists them; undefined: not readable. */
   readonly containers: readonly (readonly Extent[])[] | undefined;
+  /** Ids of images that the directory lists at other clusters than their slots say. */
+  readonly displaced: readonly string[];
 }
 
 /** The partition that starts at `start`, as far as it lies on the device. */
 export const partitionWindow = (device: ReadableDevice, start: ByteOffset, size: number): ReadableWindow =>
   new ReadableWindow(device, { start, length: Math.min(size, device.size - start) });
 
+/** What says that a partition is where an image's slots imply. */
+export type Confirmation = 'recorded' | 'table' | 'superblock';
+
 /**
  * The at-home rule: the slots lie where they say, counted from where the partition was when the image was made; or a valid
- * table or the file system itself confirms that the partition is here now.
+ * table or the file system itself confirms that the partition is here now. A volume that something else maps (LVM, dm-crypt) has
+ * its place from that, so its superblock on the disk below confirms nothing.
  */
-const isAtHome = (image: Image, start: ByteOffset, around: Surroundings): boolean => {
-  const { partitionOffset, partitionSize } = image.identity;
-  if (start + around.diskOffset === partitionOffset) return true;
-  if (around.diskOffset > 0 && start === 0) return true;
+const confirmation = (image: Image, start: ByteOffset, around: Surroundings): Confirmation | undefined => {
+  const { partitionOffset, partitionSize, deviceKind } = image.identity;
+  if (start + around.diskOffset === partitionOffset) return 'recorded';
+  if (around.diskOffset > 0 && start === 0) return 'table';
   const { table } = around;
   if (table?.valid === true) {
-    if (table.partitions.some((each) => each.start === start && each.size >= partitionSize)) return true;
+    if (table.partitions.some((each) => each.start === start && each.size >= partitionSize)) return 'table';
   }
-  return around.fileSystems.get(start)?.uuid === image.control.fileSystem.uuid;
+  if (deviceKind === DEVICE_KIND.mapped) return undefined;
+  return around.fileSystems.get(start)?.uuid === image.control.fileSystem.uuid ? 'superblock' : undefined;
 };
 
-const sameExtents = (a: readonly Extent[], b: readonly Extent[]): boolean =>
+export const sameExtents = (a: readonly Extent[], b: readonly Extent[]): boolean =>
   a.length === b.length &&
   a.every((each, index) => each.start === b[index]!.start && each.length === b[index]!.length);
 
@@ -74,12 +86,22 @@ export const joinedInOrder = (extents: readonly Extent[]): Extent[] => {
   return joined;
 };
 
+const movedBecause = ({ identity, displaced }: Image, start: ByteOffset, around: Surroundings): string => {
+  if (displaced === true)
+    return 'its clusters were moved, as a defragmenter does: its slots do not lie where they say (verify --repair puts that right, and so does the next create)';
+  const here = start + around.diskOffset;
+  if (identity.deviceKind === DEVICE_KIND.mapped)
+    return `it was made on a mapped volume (LVM, dm-crypt and the like), which begins at byte ${here} of this disk: activate that volume and work on it`;
+  return `its partition began at byte ${identity.partitionOffset} of the disk, its slots say ${here}`;
+};
+
 /** Decides what an image that was opened at `start` is. */
 export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Surroundings): Found => {
   const number =
     around.table?.valid === true
       ? around.table.partitions.find((each) => each.start === start)?.number
       : undefined;
+  const confirmedBy = confirmation(image, start, around);
   const found = (state: Found['state'], reason: string | undefined): Found => ({
     image,
     start,
@@ -87,27 +109,62 @@ export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Sur
     state,
     reason,
     foundBy,
+    ...(confirmedBy === undefined ? {} : { confirmedBy }),
   });
-  if (!isAtHome(image, start, around)) {
-    const was = image.identity.partitionOffset;
-    return found(
-      'moved',
-      `its partition began at byte ${was} of the disk, its slots say ${start + around.diskOffset}`,
-    );
+  const also = image.state === 'committed' || image.reason === undefined ? '' : `; ${image.reason}`;
+  if (image.displaced === true && image.state === 'committed')
+    return found('moved', movedBecause(image, start, around));
+  if (confirmedBy === undefined && image.displaced !== true) {
+    const because = movedBecause(image, start, around);
+    return slotsAgree(image)
+      ? found('moved', `${because}${also}`)
+      : found('damaged', `${because}; not all of its slots lie where this start would have them`);
   }
   if (image.state === 'removed') return found('stale', 'it was removed');
   if (image.state === 'superseded') return found('stale', SUPERSEDED);
   if (foundBy !== 'filesystem') {
-    const listed = around.fileSystems.get(start)?.containers;
+    const at = around.fileSystems.get(start);
     const own = joinedInOrder(image.extents);
-    if (listed !== undefined && !listed.some((each) => sameExtents(joinedInOrder(each), own))) {
-      return found('stale', 'the file system does not list it: its clusters may be overwritten at any time');
+    if (at?.containers?.some((each) => sameExtents(joinedInOrder(each), own)) === false) {
+      const left = at.displaced.includes(image.id);
+      const why = left
+        ? 'the file system lists this image at other clusters, to which they were moved: these slots were left behind'
+        : 'the file system does not list it: its clusters may be overwritten at any time';
+      return found('stale', `${why}${also}`);
     }
   }
   return found(
     image.state === 'committed' || image.state === 'prepared' ? image.state : 'damaged',
     image.reason,
   );
+};
+
+/** Slots that are looked at to see whether an image lies where one start would have it. */
+const SAMPLE = 16;
+
+/**
+ * Whether slots from all over the container stand where they say. A file with a disk in it may lie in pieces: each piece then
+ * implies a start of its own, at which the other pieces are not.
+ */
+const slotsAgree = ({ device, homes, identity }: Image): boolean => {
+  const last = homes.slotCount - 1;
+  const steps = Math.min(SAMPLE, last);
+  for (let step = 0; step <= steps; step += 1) {
+    const index = steps === 0 ? 0 : Math.round((step * last) / steps);
+    try {
+      const home = homes.homeOf(index);
+      const header = parseSlotHeader(device.read(home, SLOT_HEADER_SIZE), home);
+      const isOwn =
+        header.index === index &&
+        header.home === home &&
+        Buffer.compare(header.imageId, identity.imageId) === 0;
+      if (!isOwn) return false;
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      return false;
+    }
+  }
+  return true;
 };
 
 /** Whether what was found was committed once: its own commit record says so, even if parts of it are lost. */
@@ -138,22 +195,6 @@ export const markSuperseded = (all: readonly Found[]): Found[] =>
         ? `${SUPERSEDED}: generation ${counting}`
         : `a copy of generation ${counting} that was never completed`;
     return { ...each, state: 'stale', reason };
-  });
-
-/** An image inside the partition of another one, at a start of its own: a virtual machine's disk, a copied file. */
-export const markForeign = (all: readonly Found[]): Found[] =>
-  all.map((each) => {
-    if (each.state !== 'moved') return each;
-    const around = all.find(
-      (other) =>
-        other.state === 'committed' &&
-        other.start !== each.start &&
-        each.start > other.start &&
-        each.start < other.start + other.image.identity.partitionSize,
-    );
-    if (around === undefined) return each;
-    const reason = `it lies inside the partition of image ${around.image.id.slice(0, 8)}, at a start of its own`;
-    return { ...each, state: 'foreign', reason };
   });
 
 /**

@@ -8,12 +8,12 @@ import { formatImageId, type SlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import { type ByteLength, type ByteOffset, type Extent, formatBytes } from '../units.ts';
 import { type Aid, openByAid } from './aid.ts';
+import { Collection } from './collection.ts';
 import { listThroughFileSystem, type UnusableContainer } from './filesystem.ts';
 import {
   type FileSystemAt,
   type Found,
   judge,
-  markForeign,
   markSuperseded,
   partitionWindow,
   resolveSiblings,
@@ -21,6 +21,7 @@ import {
   type Way,
 } from './found.ts';
 import { type Content, hidingPlaces } from './hiding.ts';
+import { judgeTogether } from './impostors.ts';
 import { Reassembly } from './reassemble.ts';
 import { openByRecords, recordStarts } from './record.ts';
 import { BackwardScan } from './scan.ts';
@@ -80,31 +81,8 @@ export interface LocateProgress {
   readonly looked?: { readonly at: Extent; readonly slots: readonly ByteOffset[] };
 }
 
-/** Slots that no anchor could be opened for, per image: kept for reassembly. At most this many images. */
-const MAX_UNOPENED = 64;
-
-/** Counts what the file-system step reads: the scan counts for itself. */
-class Collection {
-  readonly found: Found[] = [];
-  readonly unopened = new Map<string, SlotHeader>();
-  readonly #keys = new Set<string>();
-
-  key(header: Pick<SlotHeader, 'imageId' | 'generation'>, start: ByteOffset): string {
-    return `${formatImageId(header.imageId)}/${header.generation}/${start}`;
-  }
-
-  has(key: string): boolean {
-    return this.#keys.has(key);
-  }
-
-  add(found: Found): void {
-    const key = this.key(found.image.identity, found.start);
-    if (this.#keys.has(key)) return;
-    this.#keys.add(key);
-    this.unopened.delete(key);
-    this.found.push(found);
-  }
-}
+/** Starts, implied by slots, at which a file system is looked for. */
+const MAX_STARTS = 192;
 
 /**
  * The ladder, a step at a time so that it can be watched and stopped: the file system's own directory, the locator record, a
@@ -123,7 +101,9 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const { contents, unusable } = lookThroughFileSystems(around, whole, collection, fileSystems, steps);
   const { wanted = isCommitted } = options;
   const isResolved = (each: Found): boolean =>
-    wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete);
+    // What the file system lists away from home has its siblings listed beside it.
+    (options.wanted === undefined && isDisplaced(each)) ||
+    (wanted(each) && (!isCommitted(each) || resolveSiblings(device, each).complete));
   const accept =
     options.accept === undefined
       ? isResolved
@@ -132,11 +112,12 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
   const hidden = (): Extent[] => (options.exhaustive === true ? hidingPlaces(table, whole, contents) : []);
   const isEnough = (): boolean => options.depth === 'quick' && hidden().length === 0 && accepted();
   const closure = options.accept === undefined;
+  const named: NamedStep = { around, whole, fileSystems, collection, steps, closure };
   if (!isEnough()) {
     yield { covered: 0, total: whole.length, note: 'looking for a locator record' };
     const starts = recordStarts(table, whole, hidden());
     const byName = (device: ReadableDevice) => openByRecords(device, starts);
-    lookThroughNamed('record', byName, { around, whole, collection, steps, closure });
+    lookThroughNamed('record', byName, named);
   }
   const { aid } = options;
   if (aid !== undefined) {
@@ -145,7 +126,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       'fault' in aid
         ? { images: [], notes: [aid.fault] }
         : openByAid(device, aid, { diskOffset: options.diskOffset, table, within: whole });
-    lookThroughNamed('aid', byName, { around, whole, collection, steps, closure });
+    lookThroughNamed('aid', byName, named);
   }
   settleNamed(around, collection, contents);
   const hiding = hidden();
@@ -177,8 +158,11 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       const note = `${table?.valid === true ? 'not all of this disk is known' : 'there is no partition table to trust'}: ${formatBytes(totalLength(hiding))} are sampled for more images`;
       yield { covered: 0, total: whole.length, note };
     }
-    yield* runScan(scan, around, whole, collection, enough);
-    const any = options.accept === undefined ? wanted : accept;
+    yield* runScan(scan, around, whole, fileSystems, collection, enough);
+    const any =
+      options.accept === undefined
+        ? (each: Found) => wanted(each) || (options.wanted === undefined && isDisplaced(each))
+        : accept;
     if (depth === 'quick' && options.deepen !== false && !collection.found.some(any)) {
       depth = 'full';
       scan.deepen();
@@ -187,7 +171,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
         total: whole.length,
         note: 'quick depth found nothing: looking at every byte',
       };
-      yield* runScan(scan, around, whole, collection, () => false);
+      yield* runScan(scan, around, whole, fileSystems, collection, () => false);
     }
     if (closure) addSiblings(around, whole, collection, 'scan');
     bytesRead = scan.bytesRead;
@@ -198,14 +182,14 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       found: collection.found.length - before,
       bytesRead,
       bytesCovered,
-      note: scanNote(scan, depth),
+      note: scanNote(scan, depth, collection),
     });
     const needed = options.reassemble !== false && (depth === 'full' || !accepted());
     if (needed && collection.unopened.size > 0) yield* reassemble(around, whole, collection, steps);
   }
   bytesRead = steps.reduce((sum, step) => sum + step.bytesRead, 0);
   return {
-    images: sorted(markForeign(markSuperseded(collection.found))),
+    images: sorted(judgeTogether(markSuperseded(collection.found), around)),
     steps,
     depth,
     bytesRead,
@@ -218,15 +202,18 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
 
 const isCommitted = ({ state }: Found): boolean => state === 'committed';
 
+const isDisplaced = ({ image }: Found): boolean => image.displaced === true && image.state === 'committed';
+
 /** Where leftovers lie, other images may lie by now. */
 const isHeld = (state: Found['state']): boolean => state !== 'stale' && state !== 'prepared';
 
-const scanNote = (scan: BackwardScan, depth: 'quick' | 'full'): string =>
+const scanNote = (scan: BackwardScan, depth: 'quick' | 'full', { copies }: Collection): string =>
   [
     `${depth} depth`,
     ...(scan.sequentialFrom === undefined
       ? []
       : [`read in order where strides would be below ${formatBytes(scan.sequentialFrom)}`]),
+    ...[...copies].map(([id, at]) => `a copied container of image ${id} at byte ${at}`),
     ...(scan.bytesUnreadable > 0 ? [`${formatBytes(scan.bytesUnreadable)} unreadable`] : []),
   ].join(', ');
 
@@ -253,6 +240,7 @@ const lookThroughFileSystems = (
   const unusable: UnusableContainer[] = [];
   for (const region of regions.length > 0 ? regions : [whole]) {
     const listed = listThroughFileSystem(device, region);
+    collection.looked.add(region.start);
     contents.set(region.start, listed.content);
     if (listed.at !== undefined) fileSystems.set(region.start, listed.at);
     for (const image of listed.images) collection.add(judge(image, region.start, 'filesystem', around));
@@ -272,6 +260,7 @@ const lookThroughFileSystems = (
 
 interface NamedStep {
   readonly around: Surroundings;
+  readonly fileSystems: Map<ByteOffset, FileSystemAt>;
   readonly whole: Extent;
   readonly collection: Collection;
   readonly steps: Step[];
@@ -286,12 +275,15 @@ const lookThroughNamed = (
     readonly images: readonly { readonly image: Image; readonly start: ByteOffset }[];
     readonly notes: readonly string[];
   },
-  { around, whole, collection, steps, closure }: NamedStep,
+  { around, whole, fileSystems, collection, steps, closure }: NamedStep,
 ): void => {
   const device = new CountingReader(around.device);
   const before = collection.found.length;
   const { images, notes } = look(device);
-  for (const { image, start } of images) collection.add(judge(image, start, step, around));
+  for (const { image, start } of images) {
+    lookAtStart({ ...around, device }, fileSystems, image, start, collection);
+    collection.add(judge(image, start, step, around));
+  }
   if (closure && images.length > 0) addSiblings({ ...around, device }, whole, collection, step);
   const { bytesRead } = device.traffic;
   const note = notes.slice(0, 4).join('; ');
@@ -330,6 +322,7 @@ function* runScan(
   scan: BackwardScan,
   around: Surroundings,
   whole: Extent,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
   collection: Collection,
   enough: () => boolean,
 ): Generator<LocateProgress> {
@@ -338,12 +331,14 @@ function* runScan(
     for (const { position, header } of step.hits) {
       const start = position - header.home;
       const key = collection.key(header, start);
-      if (start < 0 || collection.has(key)) continue;
+      if (start < 0) collection.noteCopy(header, position);
+      if (start < 0 || collection.holds(key, header.home) || !collection.isNew(key, header)) continue;
       const image = open(around.device, start, header);
       if (image === undefined) {
-        if (collection.unopened.size < MAX_UNOPENED) collection.unopened.set(key, header);
+        collection.miss(key, header);
         continue;
       }
+      lookAtStart(around, fileSystems, image, start, collection);
       const found = judge(image, start, 'scan', around);
       collection.add(found);
       if (isHeld(found.state)) scan.markKnown(shifted(image.extents, start));
@@ -354,6 +349,27 @@ function* runScan(
     yield { covered: scan.bytesCovered, total: whole.length, looked: { at: step.covered, slots } };
   }
 }
+
+/**
+ * Where no table tells where partitions are, the slots do: whether a file system starts there, and lists the image, is part of what
+ * the image is.
+ */
+const lookAtStart = (
+  around: Surroundings,
+  fileSystems: Map<ByteOffset, FileSystemAt>,
+  { identity }: Image,
+  start: ByteOffset,
+  collection: Collection,
+): void => {
+  const { device } = around;
+  if (collection.looked.has(start) || collection.looked.size >= MAX_STARTS || start >= device.size) return;
+  collection.looked.add(start);
+  const length = Math.min(identity.partitionSize, device.size - start);
+  const listed = listThroughFileSystem(device, { start, length });
+  if (listed.at === undefined) return;
+  fileSystems.set(start, listed.at);
+  for (const image of listed.images) collection.add(judge(image, start, 'filesystem', around));
+};
 
 /** A quick search ends at one image: the others, of which a later one may be the one to choose, are in its sibling list. */
 const addSiblings = (around: Surroundings, whole: Extent, collection: Collection, way: Way): void => {

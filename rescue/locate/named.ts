@@ -3,7 +3,7 @@ import { isHoldfastError } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { SLOT_HEADER_SIZE } from '../image/layout.ts';
 import { openFromSlot } from '../image/reader.ts';
-import { parseSlotHeader } from '../image/slot.ts';
+import { formatImageId, parseSlotHeader } from '../image/slot.ts';
 import type { ByteOffset } from '../units.ts';
 import { partitionWindow } from './found.ts';
 
@@ -31,13 +31,11 @@ export const openNamed = (
       const position = start + home;
       if (start < 0 || position + SLOT_HEADER_SIZE > device.size) continue;
       const header = parseSlotHeader(device.read(position, SLOT_HEADER_SIZE), position);
-      if (header.home !== home || header.kind !== 'anchor') continue;
+      // Before anything that the anchor leads to is read.
+      const isIts = formatImageId(header.imageId) === id && header.generation === generation;
+      if (!isIts || header.home !== home || header.kind !== 'anchor') continue;
       const image = openFromSlot(partitionWindow(device, start, header.partitionSize), header);
-      const same =
-        image?.id === id &&
-        image.identity.generation === generation &&
-        Buffer.compare(image.extentsDigest, extentsDigest) === 0;
-      if (same) return image;
+      if (image !== undefined && Buffer.compare(image.extentsDigest, extentsDigest) === 0) return image;
     } catch (error) {
       if (!isHoldfastError(error)) throw error;
     }

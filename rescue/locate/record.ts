@@ -1,7 +1,7 @@
 import type { ReadableDevice } from '../device/device.ts';
 import { isHoldfastError } from '../errors.ts';
+import { BOOT_AREA } from '../fs/filesystem.ts';
 import type { Image } from '../image/image.ts';
-import { BOOT_AREA } from '../image/layout.ts';
 import { type LocatorRecord, parseLocatorRecord } from '../image/locator-record.ts';
 import { formatImageId } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';

@@ -34,14 +34,6 @@ test('what is mounted is said once', (t) => {
   t.regex(error!.message, /^\/dev\/sda2 is mounted on \/home\. /);
 });
 
-test('verify --repair is not in this version: wrong usage', async (t) => {
-  const { exit, stderr, requests } = await say(['verify', 'disk', '--repair']);
-  t.is(exit, 2);
-  t.regex(stderr, /--repair is not available in this version/);
-  t.deepEqual(requests, []);
-  t.regex((await say(['verify', '--help'])).stdout, /--repair .*\n?.*\(not in this\s+version\)/);
-});
-
 test('stopped before the first write: nothing was written, and that is said', async (t) => {
   for (const command of ['create', 'restore', 'remove'] as const) {
     const jobs = {
@@ -95,6 +87,6 @@ test('list: what was not found elsewhere does not contradict what was found', as
     }),
   };
   const { stdout } = await say(['list', 'disk'], { jobs });
-  t.regex(stdout, /1 image found, 4\.0 KiB read; where none was found: no file system is recognised\n/);
+  t.regex(stdout, /1 image found, 4\.0 KiB read; elsewhere: no file system is recognised\n/);
   t.regex(stdout, /0 images found, 0 bytes read; quick depth\n/);
 });

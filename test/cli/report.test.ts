@@ -49,6 +49,56 @@ test('list: one row per image where there is room', async (t) => {
   ]);
 });
 
+test('list: the table that the images imply, and what cannot be in it', async (t) => {
+  const jobs: Partial<Jobs> = {
+    list: async (request) => ({
+      ...(await two.list!(request, {})),
+      proposedTable: {
+        scheme: 'gpt',
+        diskId: '',
+        sectorSize: 512,
+        reason: 'the disk has no partition table',
+        partitions: [
+          {
+            number: 1,
+            offset: 2 ** 30,
+            size: 2 ** 29,
+            name: 'ESP\x1b[2J',
+            images: [],
+            type: 'c12a7328-f81f',
+          },
+          {
+            number: 2,
+            offset: 2 ** 20,
+            size: 2 ** 29,
+            name: '',
+            images: [IMAGE.id, OTHER.id],
+            type: '0fc63daf-8483',
+          },
+        ].map((each) => ({ ...each, uuid: '', bootable: false })),
+        dropped: [
+          {
+            source: 'image 77',
+            number: null,
+            name: '',
+            offset: 512,
+            size: 1024,
+            reason: 'it overlaps another',
+          },
+        ],
+        notes: ['a note'],
+      },
+    }),
+  };
+  const { stdout } = await say(['list', 'disk'], { jobs });
+  t.regex(stdout, /Proposed partition table: the disk has no partition table\.\nNUMBER +AT BYTE +SIZE +NAME/);
+  t.regex(stdout, /^1 +1073741824 +512 MiB +ESP\S*\[2J +c12a7328 +-$/m);
+  t.regex(stdout, /^2 +1048576 +512 MiB +- +0fc63daf +3f2a91c4, 77aa0011$/m);
+  t.regex(stdout, /not in the new table: partition of 1\.0 KiB at byte 512, named by image 77: it overlaps/);
+  t.regex(stdout, /- a note\nA restore writes it; nothing was written now\.\n/);
+  t.false(stdout.includes('\x1b'));
+});
+
 test('list: what does not fit stands below, and a narrow terminal counts as 80 columns', async (t) => {
   for (const columns of [40, 80]) {
     const lines = await listed(columns);

@@ -7,6 +7,7 @@ import { KIB, MIB } from '../../rescue/units.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeFile, makeVolume } from '../support/volume.ts';
+import { makeFat } from './fat/volumes.ts';
 
 const SIZE = 4 * MIB;
 
@@ -22,6 +23,33 @@ test('ext2, ext3 and ext4 are ours', (t) => {
     const path = makeVolume(join(temporaryFolder(t), type), { size: SIZE, type });
     t.is(nameOf(fromFile(path)), 'ext');
   }
+});
+
+test('FAT is told by its boot sector, whatever the label says', (t) => {
+  for (const bits of [12, 16, 32] as const) {
+    const size = { 12: 4 * MIB, 16: 16 * MIB, 32: 40 * MIB }[bits];
+    const path = makeFat(join(temporaryFolder(t), 'volume'), {
+      size,
+      bits,
+      sectorsPerCluster: bits === 12 ? 4 : 1,
+    });
+    const device = fromFile(path);
+    t.is(nameOf(device), 'fat');
+    // BS_OEMName and BS_FilSysType (fatgen103).
+    device.write(3, Buffer.from('NTFSLIKE'));
+    device.write(bits === 32 ? 82 : 54, Buffer.from('FAT??   '));
+    t.is(nameOf(device), 'fat');
+    // Encrypted with BitLocker To Go, it still has a FAT boot sector.
+    device.write(0x1a8, Buffer.from('3bd66749292ed84a8399f6a339e3d001', 'hex'));
+    t.is(nameOf(device), 'BitLocker (encrypted)');
+    device.write(0x1a8, new Uint8Array(16));
+    // BPB_NumFATs: what NTFS and exFAT have there.
+    device.write(16, Uint8Array.of(0));
+    t.is(nameOf(device), 'unknown');
+  }
+  const label = new MemoryDevice(SIZE);
+  label.write(0x52, Buffer.from('FAT32   '));
+  t.is(nameOf(label), 'unknown');
 });
 
 test('swap as mkswap makes it', (t) => {
@@ -40,9 +68,7 @@ const SIGNATURES: readonly [name: string, offset: number, bytes: string][] = [
   ['F2FS', 1024, '1020f5f2'],
   ['NTFS', 3, '4e54465320202020'],
   ['exFAT', 3, '4558464154202020'],
-  ['FAT32', 0x52, '4641543332202020'],
-  ['FAT16', 0x36, '4641543136202020'],
-  ['FAT12', 0x36, '4641543132202020'],
+  ['BitLocker (encrypted)', 0x1a8, '3bd66749292ed84a8399f6a339e3d001'],
   ['squashfs', 0, '68737173'],
   ['ISO 9660', 0x8001, '4344303031'],
   ['Linux swap', 4086, '5357415053504143 4532'.replace(' ', '')],

@@ -3,7 +3,7 @@ import { type FieldType, fieldWidth, type Struct } from '../../rescue/bytes/fiel
 import { decodeExtents, encodeExtents } from '../../rescue/image/extents.ts';
 import * as layout from '../../rescue/image/layout.ts';
 import { MAX_RECORD_LENGTH } from '../../rescue/image/record.ts';
-import { type DocumentedField, documentedStructs, FORMAT, rowsUnder } from './format-tables.ts';
+import { type DocumentedField, documentedStructs, FORMAT, rowsBehind, rowsUnder } from './format-tables.ts';
 
 type AnyStruct = Struct<Record<string, readonly [number, FieldType, string?]>>;
 
@@ -77,6 +77,12 @@ test('codes of streams, codecs and address spaces are those of the tables', (t) 
   }
 });
 
+test('kinds of steps are those of the table', (t) => {
+  const at = FORMAT.indexOf('| kind | name | follows |');
+  const rows = rowsBehind(FORMAT, at).map(([id, name]) => [name, Number(id)]);
+  t.deepEqual(Object.fromEntries(rows), { ...layout.STEP_KIND });
+});
+
 test('codes that fields hold are named in their rows', (t) => {
   const rows = (prefix: string) =>
     FORMAT.split('\n').find((line) => line.includes(`| \`${prefix}\` |`)) ?? '';
@@ -96,6 +102,7 @@ test('limits are those of the code', (t) => {
   t.is(number('journal slots'), layout.MAX_JOURNAL_SLOTS);
   t.is(limits.get('patch'), `${layout.MAX_PATCH_LENGTH / 1024 ** 3} GiB`);
   t.is(number('siblings listed'), layout.MAX_SIBLINGS);
+  t.is(number('runs of a chain'), layout.MAX_CHAIN_RUNS);
 });
 
 test('magics and fixed places in the text are those of the code', (t) => {

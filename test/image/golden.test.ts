@@ -4,9 +4,10 @@ import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { parseAnchor } from '../../rescue/image/anchor.ts';
 import { readAudit } from '../../rescue/image/audit.ts';
 import { parseCommit } from '../../rescue/image/commit.ts';
-import { decodePatch, encodePatch, readJournal } from '../../rescue/image/journal.ts';
+import { readJournal } from '../../rescue/image/journal.ts';
 import { ANCHOR, ANCHOR_INTERVAL, AUDIT_POSITION, STREAM_HEAD } from '../../rescue/image/layout.ts';
 import { encodeMapEntries } from '../../rescue/image/map.ts';
+import { decodePatch, encodePatch } from '../../rescue/image/patch-coding.ts';
 import { parseRecordHead } from '../../rescue/image/record.ts';
 import { parseSlotHeader } from '../../rescue/image/slot.ts';
 import {
@@ -23,6 +24,7 @@ import {
   journalDevice,
   MAP_ENTRIES,
   mapBytes,
+  OPERATIONS,
   PATCH,
   pageBytes,
   patchBytes,
@@ -212,8 +214,8 @@ const PATCH_READ = {
 };
 
 const PATCH_HEADS = [
-  '000: 00 02 00 00 02 00 00 00 02 00 00 00 00 00 00 00  sectors of 512; 2 phases; 2 writes',
-  '010: 00 00 00 00 00 00 00 00 00 06 00 00 00 00 00 00  phase 0, not scratch; at 600',
+  '000: 00 02 00 00 02 00 00 00 02 00 00 00 00 00 00 00  sectors of 512; 2 phases; 2 steps',
+  '010: 00 00 00 00 00 00 00 00 00 06 00 00 00 00 00 00  phase 0, write; at 600',
   '020: 00 02 00 00 00 00 00 00  512 bytes; before and after follow',
   '428: 01 00 00 00 01 00 00 00 00 04 00 00 00 00 00 00  phase 1, scratch; at 400',
   '438: 00 02 00 00 00 00 00 00  512 bytes; only after follows',
@@ -227,4 +229,18 @@ test('patch', (t) => {
   t.deepEqual(Buffer.from(patchBytes()), Buffer.from(expected));
   t.deepEqual(decodePatch(expected, 65536), PATCH_READ);
   t.deepEqual(Buffer.from(encodePatch(decodePatch(expected, 65536))), Buffer.from(expected));
+});
+
+const OPERATIONS_DUMP = [
+  '000: 00 02 00 00 02 00 00 00 02 00 00 00 00 00 00 00  sectors of 512; 2 phases; 2 steps',
+  '010: 00 00 00 00 03 00 00 00 00 08 00 00 00 00 00 00  phase 0, link; table at 800',
+  '020: 00 02 00 00 ff ff ff 0f 02 00 00 00 03 00 00 00  of 512 bytes; end 0fffffff; 2 copies; 3 runs',
+  '030: 50 00 00 00 20 00 00 00 10 00 00 00 04 00 00 80  50 to 6f, then 10 to 13 and the end',
+  '040: 08 00 00 00 01 00 00 80 01 00 00 00 02 00 00 00  a chain of 8 alone; phase 1, fill',
+  '050: 00 10 00 00 00 00 00 00 00 04 00 00 ff 00 00 00  at 1000, 1024 bytes, with ff',
+];
+
+test('patch with operations', (t) => {
+  t.deepEqual(dump(encodePatch(OPERATIONS)), bare(OPERATIONS_DUMP));
+  t.deepEqual(decodePatch(undump(OPERATIONS_DUMP, 0x60), 65536), OPERATIONS);
 });

@@ -9,7 +9,7 @@ import { decodeFrame } from '../../rescue/image/codec.ts';
 import { encodeCommit, parseCommit, readCommit } from '../../rescue/image/commit.ts';
 import { type Control, encodeControl, parseControl } from '../../rescue/image/control.ts';
 import { decodeExtents, encodeExtents, SlotHomes } from '../../rescue/image/extents.ts';
-import { decodePatch, readJournal, writeJournal } from '../../rescue/image/journal.ts';
+import { readJournal, writeJournal } from '../../rescue/image/journal.ts';
 import {
   ANCHOR,
   COMMIT,
@@ -26,6 +26,7 @@ import {
 } from '../../rescue/image/layout.ts';
 import { LogReader } from '../../rescue/image/log-reader.ts';
 import { encodeMapEntries, encodePageReferences, type MapEntry, PagedMap } from '../../rescue/image/map.ts';
+import { decodePatch } from '../../rescue/image/patch-coding.ts';
 import { openImage } from '../../rescue/image/reader.ts';
 import { parseRecordHead, sha256 } from '../../rescue/image/record.ts';
 import { parseSlotHeader } from '../../rescue/image/slot.ts';

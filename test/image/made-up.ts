@@ -1,13 +1,14 @@
 import { crc32 } from 'node:zlib';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
-import type { Patch } from '../../rescue/fs/patch.ts';
+import type { Patch, PatchWrite } from '../../rescue/fs/patch.ts';
 import { type AnchorBody, encodeAnchor } from '../../rescue/image/anchor.ts';
 import { appendAudit } from '../../rescue/image/audit.ts';
 import { type Commit, encodeCommit } from '../../rescue/image/commit.ts';
 import { SlotHomes } from '../../rescue/image/extents.ts';
-import { encodePatch, type JournalPlace, writeJournal } from '../../rescue/image/journal.ts';
+import { type JournalPlace, writeJournal } from '../../rescue/image/journal.ts';
 import { AUDIT, AUDIT_POSITION, JOURNAL_HEADER, JOURNAL_POSITION } from '../../rescue/image/layout.ts';
 import { encodeMapEntries, encodePageReferences, type MapEntry } from '../../rescue/image/map.ts';
+import { encodePatch } from '../../rescue/image/patch-coding.ts';
 import { encodeRecordHead, type RecordHead } from '../../rescue/image/record.ts';
 import { headerTemplate, type SlotIdentity, sealSlot } from '../../rescue/image/slot.ts';
 
@@ -116,11 +117,34 @@ export const COMMIT_VALUE: Commit = {
 
 export const commitBytes = (): Uint8Array => encodeCommit(COMMIT_VALUE);
 
-export const PATCH: Patch = {
+export const PATCH: Patch<PatchWrite> = {
   sectorSize: 512,
   phases: [
     [{ offset: 0x600, before: new Uint8Array(512).fill(0x11), after: new Uint8Array(512).fill(0x22) }],
     [{ offset: 0x400, before: new Uint8Array(512), after: new Uint8Array(512).fill(0x33), scratch: true }],
+  ],
+};
+
+/** Two chains in two copies of a table of 128 entries, and a fill. */
+export const OPERATIONS: Patch = {
+  sectorSize: 512,
+  phases: [
+    [
+      {
+        kind: 'chain',
+        direction: 'link',
+        offset: 0x800,
+        length: 512,
+        copies: 2,
+        end: 0x0fff_ffff,
+        runs: [
+          { start: 0x50, length: 0x20, ends: false },
+          { start: 0x10, length: 4, ends: true },
+          { start: 0x08, length: 1, ends: true },
+        ],
+      },
+    ],
+    [{ kind: 'fill', offset: 0x1000, length: 1024, byte: 0xff }],
   ],
 };
 

@@ -3,19 +3,22 @@ import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { parseAnchor } from '../../rescue/image/anchor.ts';
 import { readAudit } from '../../rescue/image/audit.ts';
 import { parseCommit } from '../../rescue/image/commit.ts';
-import { decodePatch, readJournal } from '../../rescue/image/journal.ts';
+import { readJournal } from '../../rescue/image/journal.ts';
 import {
   ANCHOR,
   AUDIT,
   AUDIT_POSITION,
   COMMIT,
   JOURNAL_HEADER,
+  PATCH_CHAIN,
   PATCH_HEAD,
-  PATCH_WRITE,
+  PATCH_RUN,
+  PATCH_STEP,
   RECORD_HEADER,
   SLOT_HEADER,
   STREAM_HEAD,
 } from '../../rescue/image/layout.ts';
+import { decodePatch, encodePatch } from '../../rescue/image/patch-coding.ts';
 import { parseRecordHead } from '../../rescue/image/record.ts';
 import { parseSlotHeader } from '../../rescue/image/slot.ts';
 import {
@@ -26,6 +29,7 @@ import {
   IDENTITY,
   JOURNAL_AT,
   journalDevice,
+  OPERATIONS,
   patchBytes,
   recordBytes,
   slotBytes,
@@ -239,31 +243,71 @@ test('journal: a changed header is idle, a changed patch is told', (t) => {
   t.is(readWith(patchAt + patchBytes().length), 'active', 'behind the patch');
 });
 
+/** Of the position of a step, byte by byte. */
+const offset = 'patch.alignment*2 patch.bounds*4 field.too-large*2';
+
 test('patch: what cannot be is told', (t) => {
   const change = (at: number): string => outcomeOf(() => decodePatch(flipped(patchBytes(), at), 65536));
   t.deepEqual(outcomesByField(PATCH_HEAD, change), {
     sector_size: 'patch.sector',
     phases: 'ok patch.phases*3',
-    writes: 'field.cut-short*6 field.too-large*2',
+    steps: 'field.cut-short*6 field.too-large*2',
   });
-  const offset = 'patch.alignment*2 patch.bounds*4 field.too-large*2';
   t.deepEqual(
-    outcomesByField(PATCH_WRITE, (at) => change(PATCH_HEAD.size + at)),
+    outcomesByField(PATCH_STEP, (at) => change(PATCH_HEAD.size + at)),
     {
       phase: 'patch.order',
-      // Taken for a scratch write, its after-image is read as the next write.
-      scratch: 'field.too-large',
+      kind: 'patch.kind',
       offset,
       length: 'patch.alignment patch.cut-short*3',
+      // A write has none.
+      value: 'ok',
     },
   );
   const second = 0x428;
   t.deepEqual(
-    outcomesByField(PATCH_WRITE, (at) => change(second + at)),
-    { phase: 'patch.order', scratch: 'ok', offset, length: 'patch.cut-short' },
+    outcomesByField(PATCH_STEP, (at) => change(second + at)),
+    { phase: 'patch.order', kind: 'patch.kind', offset, length: 'patch.cut-short', value: 'ok' },
   );
   t.is(
     outcomeOf(() => decodePatch(Buffer.concat([patchBytes(), Buffer.alloc(8)]), 65536)),
     'patch.excess',
   );
+});
+
+test('chain and fill: what cannot be is told', (t) => {
+  const bytes = encodePatch(OPERATIONS);
+  const change = (at: number): string => outcomeOf(() => decodePatch(flipped(bytes, at), 65536));
+  t.is(
+    outcomeOf(() => decodePatch(bytes, 65536)),
+    'ok',
+  );
+  t.deepEqual(
+    outcomesByField(PATCH_STEP, (at) => change(PATCH_HEAD.size + at)),
+    {
+      phase: 'patch.order',
+      kind: 'patch.kind',
+      offset,
+      length: 'patch.alignment*2 patch.bounds*2',
+      value: 'patch.chain-end',
+    },
+  );
+  const chain = PATCH_HEAD.size + PATCH_STEP.size;
+  t.deepEqual(
+    outcomesByField(PATCH_CHAIN, (at) => change(chain + at)),
+    { copies: 'patch.bounds patch.copies*3', runs: 'patch.cut-short*2 patch.runs*2' },
+  );
+  const run = chain + PATCH_CHAIN.size;
+  t.deepEqual(
+    outcomesByField(PATCH_RUN, (at) => change(run + at)),
+    { start: 'patch.run', length: 'patch.run' },
+  );
+  const last = run + 2 * PATCH_RUN.size;
+  const withBit = (at: number, mask: number): string =>
+    outcomeOf(() => decodePatch(flipped(bytes, at, mask), 65536));
+  t.is(withBit(last + 7, 0x80), 'patch.open-chain');
+  t.is(withBit(last, 0x18), 'patch.overlap');
+  const fill = last + PATCH_RUN.size;
+  t.is(withBit(fill + PATCH_STEP.offsetOf('value') + 1, 1), 'patch.fill');
+  t.is(change(fill + PATCH_STEP.offsetOf('kind')), 'patch.kind');
 });

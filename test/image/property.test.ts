@@ -2,11 +2,11 @@ import test from 'ava';
 import fc from 'fast-check';
 import { normalise, type Span, totalLength } from '../../rescue/bytes/runs.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
-import type { Patch, PatchWrite } from '../../rescue/fs/patch.ts';
+import type { Patch, PatchStep, PatchWrite } from '../../rescue/fs/patch.ts';
 import { bitmapPages, bitmapRuns, CLUSTERS_PER_PAGE } from '../../rescue/image/bitmap.ts';
 import { decodeExtents, encodeExtents, SlotHomes } from '../../rescue/image/extents.ts';
-import { decodePatch, encodePatch } from '../../rescue/image/journal.ts';
 import { CODEC, MAX_FRAME_SIZE, MIN_SLOT_SIZE, STREAM } from '../../rescue/image/layout.ts';
+import { decodePatch, encodePatch } from '../../rescue/image/patch-coding.ts';
 import { PREFERRED_EXTENT, planPlacement } from '../../rescue/image/placement.ts';
 import { encodeRecordHead, parseRecordHead, type RecordHead } from '../../rescue/image/record.ts';
 import { journalSlotIndices, mutableBIndex, sealedExtents } from '../../rescue/image/sealed.ts';
@@ -201,32 +201,56 @@ test('record heads come back, whatever stands behind them', (t) => {
   fc.assert(property, { numRuns: 150 });
 });
 
-const patch: fc.Arbitrary<Patch> = fc
-  .tuple(
-    fc.constantFrom(512, 4096),
-    fc.array(
-      fc.array(fc.tuple(fc.nat(50), fc.integer({ min: 1, max: 3 }), fc.nat(255), fc.boolean()), {
-        maxLength: 5,
-      }),
-      {
-        maxLength: 5,
-      },
-    ),
-  )
-  .map(([sectorSize, phases]) => ({
-    sectorSize,
-    phases: phases.map((writes) =>
-      writes.map(([sector, sectors, byte, scratch]): PatchWrite => {
-        const after = Buffer.alloc(sectors * sectorSize, byte);
-        const common = { offset: sector * sectorSize, after };
-        return scratch
-          ? { ...common, before: after, scratch }
-          : { ...common, before: Buffer.alloc(after.length, byte ^ 0xff) };
-      }),
-    ),
+/** Chains over the entries of a table at the end of the partition, in an order of their own. */
+const chain = (sectorSize: number): fc.Arbitrary<PatchStep> =>
+  fc
+    .record({
+      direction: fc.constantFrom('link' as const, 'free' as const),
+      copies: fc.integer({ min: 1, max: 3 }),
+      end: fc.integer({ min: 0x0fff_fff8, max: 0x0fff_ffff }),
+      places: fc.uniqueArray(fc.integer({ min: 1, max: 15 }), { minLength: 1, maxLength: 6 }),
+      cuts: fc.array(fc.boolean(), { minLength: 6, maxLength: 6 }),
+    })
+    .map(({ places, cuts, ...rest }) => ({
+      kind: 'chain',
+      offset: 50 * sectorSize,
+      length: sectorSize,
+      ...rest,
+      runs: places.map((place, index) => ({
+        start: place * 8,
+        length: 1 + (place % 8),
+        ends: cuts[index]! || index === places.length - 1,
+      })),
+    }));
+
+const fill = (sectorSize: number): fc.Arbitrary<PatchStep> =>
+  fc.tuple(fc.nat(50), fc.integer({ min: 1, max: 3 }), fc.nat(255)).map(([sector, sectors, byte]) => ({
+    kind: 'fill',
+    offset: sector * sectorSize,
+    length: sectors * sectorSize,
+    byte,
   }));
 
-test('patches come back, with empty phases and scratch writes', (t) => {
+const write = (sectorSize: number): fc.Arbitrary<PatchStep> =>
+  fc
+    .tuple(fc.nat(50), fc.integer({ min: 1, max: 3 }), fc.nat(255), fc.boolean())
+    .map(([sector, sectors, byte, scratch]): PatchWrite => {
+      const after = Buffer.alloc(sectors * sectorSize, byte);
+      const common = { offset: sector * sectorSize, after };
+      return scratch
+        ? { ...common, before: after, scratch }
+        : { ...common, before: Buffer.alloc(after.length, byte ^ 0xff) };
+    });
+
+const patch: fc.Arbitrary<Patch> = fc.constantFrom(512, 4096).chain((sectorSize) =>
+  fc
+    .array(fc.array(fc.oneof(write(sectorSize), chain(sectorSize), fill(sectorSize)), { maxLength: 5 }), {
+      maxLength: 5,
+    })
+    .map((phases) => ({ sectorSize, phases })),
+);
+
+test('patches come back, with empty phases, scratch writes and operations', (t) => {
   const property = fc.property(patch, (value) => {
     const bytes = encodePatch(value);
     t.deepEqual(decodePatch(bytes, 53 * 4096), value);

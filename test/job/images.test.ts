@@ -111,10 +111,14 @@ test.serial('a newer image that lies where the older had data is not destroyed u
   // Almost everything is in use when the first is made, and free when the second is.
   const early = fillStage(t, stage, SMALL_TREE, (top) => {
     const { bavail, bsize } = statfsSync(top);
-    writeFileSync(join(top, 'large'), Buffer.alloc(bavail * bsize - 10 * MIB, 'sand and salt '));
+    writeFileSync(join(top, 'large'), Buffer.alloc(bavail * bsize - 7 * MIB, 'sand and salt '));
   });
   const first = (await makeImage(stage.file)).image;
-  withMount(t, stage, (top) => rmSync(join(top, 'large')));
+  withMount(t, stage, (top) => {
+    rmSync(join(top, 'large'));
+    // Too much to be moved into what the first left free.
+    writeFileSync(join(top, 'noise'), noiseSource('second')(8 * MIB));
+  });
   const second = (await makeImage(stage.file, { keepOld: true })).image;
   const error = await refusedUntouched(
     t,
@@ -123,7 +127,10 @@ test.serial('a newer image that lies where the older had data is not destroyed u
     'collision',
   );
   t.regex(error.message, new RegExp(`image ${second.id.slice(0, 8)} lies where`));
-  t.regex(error.message, /found [\d.]+ [KM]iB\b.*--drop/);
+  t.regex(
+    error.message,
+    /no room .*expected about [\d.]+ MiB.*found [\d.]+ [KM]iB that are free.*--to.*--drop/,
+  );
   await refusedUntouched(
     t,
     stage,

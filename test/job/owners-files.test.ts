@@ -9,10 +9,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { totalLength } from '../../rescue/bytes/runs.ts';
 import { openFile } from '../../rescue/device/file.ts';
+import type { HoldfastError } from '../../rescue/errors.ts';
 import { openVolume } from '../../rescue/job/volume.ts';
 import { KIB, MIB } from '../../rescue/units.ts';
-import { noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { duplicate } from '../support/duplicate.ts';
+import { noiseSource, overwriteWithNoise, sameBytes } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { differences } from '../support/tree.ts';
@@ -153,26 +156,38 @@ test.serial('a container that was moved is named, and is still good for its owne
   mustRun('resize2fs', ['-f', stage.file, '20M']);
   const name = `user-${image.id.slice(0, 12)}.hfi`;
   const copy = join(stage.file, '..', name);
-  const said = new RegExp(`/.holdfast/${name.replace('.', '\\.')}: .*moved.*--from`);
-  for (const job of [
-    () => verifyImage(stage.file),
-    () => restoreImage(stage.file),
-    () => removeImage(stage.file, { image: 'latest' }),
-  ]) {
-    const error = await t.throwsAsync(job);
-    t.like(error, { kind: 'not-found' });
-    t.regex(error.message, said);
-  }
-  inFolder(t, stage, (folder) => copyFileSync(join(folder, name), copy));
+  const [listed] = (await listImages(stage.file)).images;
+  t.like(listed, { id: image.id, state: 'moved', foundBy: 'filesystem', partition: { offset: 0 } });
+  t.regex(listed!.reason!, /its clusters were moved.*verify --repair/);
+  // Where it lies now, not where it was.
+  const now = extentsOf(listed!.extents);
+  t.true(now.every(({ start, length }) => start + length <= 20 * MIB));
+  t.is(totalLength(now), image.storedBytes);
+  const { problems } = await verifyImage(stage.file);
+  t.true(
+    problems.some(({ code }) => code === 'image.moved') && problems.some(({ code }) => code === 'slot.moved'),
+  );
+  const before = duplicate(stage.file, `${stage.file}.before`);
+  t.like(await t.throwsAsync(restoreImage(stage.file)), { kind: 'not-found' });
+  const refusal = await t.throwsAsync<HoldfastError>(restoreImage(stage.file, { image: image.id }));
+  t.is(refusal.detail.code, 'displaced', refusal.message);
+  t.regex(refusal.message, /verify --repair/);
+  t.true(sameBytes(before, stage.file));
+  // By its place in the file it is as good as ever: straight from here, and as a copy.
   const to = { ...stage, file: `${stage.file}.to` };
   writeFileSync(to.file, '');
   truncateSync(to.file, stage.size);
-  await restoreImage(stage.file, { from: copy, to: to.file });
+  await restoreImage(stage.file, { image: image.id, to: to.file });
   t.notThrows(() => stageMustBeClean(to));
   t.deepEqual(differences(tree, treeOf(t, to)), []);
+  inFolder(t, stage, (folder) => copyFileSync(join(folder, name), copy));
+  t.deepEqual((await verifyImage(copy)).problems, []);
+  await removeImage(stage.file, { image: image.id });
+  t.notThrows(() => stageMustBeClean(stage));
+  t.deepEqual((await listImages(stage.file, { depth: 'full' })).images, []);
 });
 
-test.serial("a copy of a container beside it is the owner's file, and no second image", async (t) => {
+test.serial("a copy of a container beside it is the owner's file: imaged, and no second image", async (t) => {
   const stage = stageOf(t);
   fillStage(t, stage, SMALL_TREE);
   const first = (await makeImage(stage.file)).image;
@@ -181,19 +196,22 @@ test.serial("a copy of a container beside it is the owner's file, and no second 
     copyFileSync(join(folder, own), join(folder, 'copy.hfi'));
     return readFileSync(join(folder, own));
   });
-  const listed = await listImages(stage.file);
-  t.deepEqual(
-    listed.images.map(({ id, state }) => [id, state]),
-    [[first.id, 'committed']],
+  const stated = (images: readonly { id: string; state: string }[]) =>
+    images.map(({ id, state }) => [id, state]);
+  t.deepEqual(stated((await listImages(stage.file)).images), [[first.id, 'committed']]);
+  // The copy lies lower than the container: no partition could begin where its slots say.
+  const full = await listImages(stage.file, { depth: 'full' });
+  t.deepEqual(stated(full.images), [[first.id, 'committed']]);
+  t.regex(
+    full.steps.at(-1)!.note!,
+    new RegExp(`a copied container of image ${first.id.slice(0, 8)} at byte`),
   );
-  t.regex(listed.steps[0]!.note!, /copy\.hfi: it is a copy of image/);
   t.deepEqual((await verifyImage(stage.file)).problems, []);
-  const notes: string[] = [];
-  const second = await makeImage(stage.file, {}, (event) => {
-    if ('note' in event && event.note.includes('copy')) notes.push(event.note);
-  });
+  const second = await makeImage(stage.file);
   t.deepEqual(second.replaced, [first.id]);
-  t.is(notes.length, 1, notes.join('\n'));
+  overwriteWithNoise(stage.file, extentsOf(second.image.extents));
+  await restoreImage(stage.file);
+  t.notThrows(() => stageMustBeClean(stage));
   await removeImage(stage.file, { image: second.image.id });
   t.notThrows(() => stageMustBeClean(stage));
   inFolder(t, stage, (folder) => {

@@ -1,30 +1,25 @@
 import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
-import { complement, normalise } from '../../rescue/bytes/runs.ts';
-import type { Device } from '../../rescue/device/device.ts';
-import { Guard } from '../../rescue/device/guard.ts';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { Recorder } from '../../rescue/device/recorder.ts';
-import { Window } from '../../rescue/device/window.ts';
 import { JobContext } from '../../rescue/job/context.ts';
-import type { RestorePlace } from '../../rescue/job/destination.ts';
 import { selectImage } from '../../rescue/job/locating.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
-import { mutableExtents } from '../../rescue/job/volume.ts';
-import type { Found } from '../../rescue/locate/found.ts';
-import { type Located, locate } from '../../rescue/locate/locate.ts';
-import { readTable } from '../../rescue/partition/table.ts';
 import { type Extent, MIB } from '../../rescue/units.ts';
-import { makeDisk } from '../support/disk.ts';
+import type { Cleanup } from '../support/cleanup.ts';
+import { makeDisk, type PartitionPlace } from '../support/disk.ts';
 import { partitionTableSound } from '../support/judges.ts';
 import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
+import { ESP_TYPE, espFiles, espMustBeClean, makeEsp } from './esp.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
+import { findAll, placeOn, shifted, wreckOf } from './power-cut/restoring.ts';
 import {
   type Contents,
   Court,
@@ -47,33 +42,8 @@ interface Wreck {
   readonly hasTable: boolean;
   /** What was in front of the partition: boot code, table, boot gap. */
   readonly front: Uint8Array;
+  readonly esp?: { readonly place: PartitionPlace; readonly files: ReturnType<typeof espFiles> };
 }
-
-const findAll = (device: Device): Located => {
-  const ladder = locate({
-    device,
-    diskOffset: 0,
-    table: readTable(device),
-    depth: 'full',
-    rotational: false,
-  });
-  for (let step = ladder.next(); ; step = ladder.next()) if (step.done) return step.value;
-};
-
-const wreckOf = (disk: MemoryDevice): MemoryDevice => {
-  const found = findAll(disk).images.filter(({ state }) => state === 'committed');
-  if (found.length !== 2) throw new Error(`${found.length} images`);
-  const keep = normalise(
-    found.flatMap(({ image, start }) =>
-      image.extents.map((each) => ({ start: each.start + start, length: each.length })),
-    ),
-  );
-  const next = noiseSource('wreck');
-  const wreck = disk.snapshot();
-  for (const { start, length } of complement(keep, { start: 0, length: disk.size }))
-    wreck.write(start, next(length));
-  return wreck;
-};
 
 const makeWreck = async (
   t: ExecutionContext,
@@ -87,7 +57,13 @@ const makeWreck = async (
   const tree = court.own(furnish);
   if (hasTable) {
     const path = join(temporaryFolder(t), 'disk');
-    makeDisk(t, path, { size: size + 2 * MIB, table: 'gpt', partitions: [{ start: MIB, size }] });
+    const partitions = [
+      { start: MIB, size },
+      { size: 2 * MIB, type: ESP_TYPE.gpt },
+    ];
+    const [, esp] = makeDisk(t, path, { size: size + 4 * MIB, table: 'gpt', partitions });
+    makeEsp(t, path, esp!);
+    const files = espFiles(t, path, esp!);
     const file = openSync(path, 'r+');
     writeSync(file, readFileSync(court.path), 0, size, MIB);
     // Boot code, and a boot loader in the gap.
@@ -99,7 +75,7 @@ const makeWreck = async (
     await makeImageOn(path, { kind: 'factory', minFree: 0 });
     await makeImageOn(path, { minFree: 0 });
     const disk = wreckOf(MemoryDevice.of(readFileSync(path)));
-    return { court, disk, partition: place, tree, hasTable, front };
+    return { court, disk, partition: place, tree, hasTable, front, esp: { place: esp!, files } };
   }
   const context = new JobContext();
   t.teardown(() => context.close());
@@ -107,34 +83,6 @@ const makeWreck = async (
   await makeImage(context, device, 'factory');
   await makeImage(context, device, 'user');
   return { court, disk: wreckOf(device), partition: place, tree, hasTable, front: new Uint8Array(0) };
-};
-
-const shifted = (extents: readonly Extent[], by: number): Extent[] =>
-  extents.map(({ start, length }) => ({ start: start + by, length }));
-
-/** What `restore` opens for a path, over a device of ours. */
-const placeOn = (device: Device, { partition, hasTable }: Wreck, kept: readonly Found[]): RestorePlace => {
-  const disk = new Guard(device);
-  for (const { image, start } of kept) {
-    disk.protect(image.id, { sealed: shifted(image.sealed, start), mutable: [] });
-  }
-  const window = new Guard(new Window(disk, partition));
-  for (const { image } of kept)
-    window.protect(image.id, { sealed: image.sealed, mutable: mutableExtents(image) });
-  return {
-    path: 'wreck',
-    inPlace: true,
-    isNew: false,
-    destroyed: [],
-    identity: { size: device.size, removable: false, rotational: false, mapped: false },
-    partition: window,
-    disk: hasTable ? disk : undefined,
-    table: hasTable ? readTable(device) : undefined,
-    start: partition.start,
-    traffic: () => ({ bytesRead: 0, bytesWritten: 0 }),
-    reread: () => undefined,
-    close: () => {},
-  };
 };
 
 const recordRestore = async (context: JobContext, wreck: Wreck): Promise<Recorder> => {
@@ -171,7 +119,13 @@ const afterCut = (t: ExecutionContext, wreck: Wreck, cut: MemoryDevice): string[
   return mounts() ? court.compare(tree).map((each) => `repaired and mounted, but ${each}`) : [];
 };
 
-const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, sealed: readonly Extent[]) => {
+const runAgain = async (
+  t: Cleanup,
+  context: JobContext,
+  wreck: Wreck,
+  cut: MemoryDevice,
+  sealed: readonly Extent[],
+) => {
   const { court, tree, hasTable } = wreck;
   const path = `${court.path}.disk`;
   layFile(path, cut);
@@ -186,6 +140,13 @@ const runAgain = async (context: JobContext, wreck: Wreck, cut: MemoryDevice, se
     // A GPT whose LBA 0 alone is missing is repaired: the signature of an MBR, which it does not need, stays noise.
     const differs = front.findIndex((byte, at) => byte !== wreck.front[at] && !(at >= 440 && at < 446));
     if (differs >= 0) faults.push(`byte ${differs}, in front of the partition, is not what it was`);
+    try {
+      espMustBeClean(t, path, wreck.esp!.place);
+      const files = espFiles(t, path, wreck.esp!.place);
+      if (!isDeepStrictEqual(files, wreck.esp!.files)) faults.push('other files on the EFI system partition');
+    } catch (error) {
+      faults.push(String(error));
+    }
   }
   const partition = partitionOf(wreck, disk);
   faults.push(...court.faults(partition, tree));
@@ -209,7 +170,7 @@ for (const what of [...(Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]), 'disk
       if (!sameExtents(cut.device, wreck.disk, { sealed }))
         log.add('after the cut', ['sealed slots changed']);
       log.add('after the cut', await attempt(() => afterCut(t, wreck, cut.device)));
-      log.add('run again', await attempt(() => runAgain(context, wreck, cut.device, sealed)));
+      log.add('run again', await attempt(() => runAgain(t, context, wreck, cut.device, sealed)));
     }
     t.log(`${log.tried} media tried`);
     t.deepEqual(log.faults.slice(0, 20), []);

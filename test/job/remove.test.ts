@@ -97,7 +97,7 @@ test.serial('an image inside a disk of a virtual machine is not removed from aro
   fillStage(t, stage, { size: MIB, entries: 60 }, (top) =>
     writeFileSync(join(top, 'machine'), readFileSync(inner)),
   );
-  await refusedUntouched(t, file, () => removeImage(file, { image: image.id }), 'not-at-home');
+  await refusedUntouched(t, file, () => removeImage(file, { image: image.id }), 'unusable');
 });
 
 test.serial(

@@ -567,3 +567,38 @@ test('companion spaces: boot gap and BIOS boot partition, never the table itself
   t.deepEqual(writableRanges(spaces[1]!, other.table), []);
   t.deepEqual(companionSpaces(readTable(noise(16 * MIB, 512))), []);
 });
+
+test('companion spaces: EFI system partitions in the order of their places, four at most, and only whole', (t) => {
+  for (const [table, type] of [
+    ['gpt', 'C12A7328-F81F-11D2-BA4B-00A0C93EC93B'],
+    ['mbr', 'ef'],
+  ] as const) {
+    const count = table === 'gpt' ? 5 : 2;
+    const partitions = Array.from({ length: count }, (_, index) => ({
+      start: (count - index) * 2 * MIB,
+      size: MIB,
+      type,
+    }));
+    const { table: live } = testDisk(t, {
+      size: 64 * MIB,
+      table,
+      partitions: [...partitions, { start: 20 * MIB }],
+    });
+    const spaces = companionSpaces(live).slice(1);
+    t.deepEqual(
+      spaces,
+      [3, 5, 6, 7]
+        .slice(0, count)
+        .map((id, index) => ({ id, start: (index + 1) * 2 * MIB, length: MIB })) as typeof spaces,
+    );
+    for (const space of spaces)
+      t.deepEqual(writableRanges(space, live), [{ start: space.start, length: MIB }]);
+    const [first] = spaces;
+    t.deepEqual(writableRanges({ ...first!, length: MIB - 512 }, live), [
+      { start: 2 * MIB, length: MIB - 512 },
+    ]);
+    t.deepEqual(writableRanges({ ...first!, length: MIB + 512 }, live), [], 'it has become smaller');
+    t.deepEqual(writableRanges({ ...first!, start: 3 * MIB }, live), [], 'it is elsewhere');
+    t.deepEqual(writableRanges({ ...first!, start: 20 * MIB }, live), [], 'another kind of partition');
+  }
+});

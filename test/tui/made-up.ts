@@ -2,7 +2,12 @@ import { cancelled, refused } from '../../rescue/errors.ts';
 import type { JobEvent, JobOptions } from '../../rescue/job/context.ts';
 import type { DiskFacts, PartitionFacts } from '../../rescue/job/disks.ts';
 import type { AllJobs } from '../../rescue/job/jobs.ts';
-import { type ImageSummary, type Intent, UnfinishedError } from '../../rescue/job/results.ts';
+import {
+  type ImageSummary,
+  type Intent,
+  type ProposedTable,
+  UnfinishedError,
+} from '../../rescue/job/results.ts';
 import type { Partition } from '../../rescue/partition/model.ts';
 import type { TablePlan } from '../../rescue/partition/plan.ts';
 import type { LiveTable } from '../../rescue/partition/table.ts';
@@ -119,6 +124,81 @@ export const IMAGES: readonly ImageSummary[] = [
   },
 ];
 
+/** A disk that has lost its table, and all that can be found on one. */
+const MANY: readonly ImageSummary[] = [
+  IMAGE,
+  {
+    ...IMAGE,
+    id: '5b1e77d0c4d5e6f708192a3b4c5d6e7f',
+    name: 'before the term',
+    sequence: 2,
+    created: '2026-09-01T06:30:00.000Z',
+    extents: [[26 * GIB, 2 * GIB]],
+    usedBytes: 9 * GIB,
+    storedBytes: 2 * GIB,
+  },
+  IMAGES[1]!,
+  {
+    ...IMAGE,
+    id: 'c4fe00a1c4d5e6f708192a3b4c5d6e7f',
+    name: 'photos',
+    sequence: 1,
+    created: '2026-10-03T17:20:00.000Z',
+    label: 'data',
+    partition: { offset: 41 * GIB, size: 20 * GIB, number: 3, partuuid: '7d1c5a90-03' },
+    extents: [[58 * GIB, 2 * GIB]],
+    usedBytes: 3 * GIB,
+    storedBytes: 2 * GIB,
+  },
+  {
+    ...IMAGE,
+    id: 'ab34cd56c4d5e6f708192a3b4c5d6e7f',
+    name: 'of a virtual machine',
+    sequence: 1,
+    created: '2026-05-05T05:05:00.000Z',
+    state: 'foreign',
+    reason: 'it lies inside the partition of image 3f2a91c4, at a start of its own',
+    partition: { offset: 12 * GIB + MIB, size: 8 * GIB, number: 1, partuuid: null },
+    extents: [[19 * GIB, GIB]],
+  },
+  {
+    ...IMAGE,
+    id: 'ef900d12c4d5e6f708192a3b4c5d6e7f',
+    name: 'old disk',
+    sequence: 4,
+    created: '2025-12-24T18:00:00.000Z',
+    state: 'moved',
+    reason: 'its partition began at byte 2097152 of the disk, its slots say 1048576',
+    extents: [[24 * GIB, GIB]],
+  },
+  IMAGES[2]!,
+];
+
+const PROPOSED: ProposedTable = {
+  scheme: 'gpt',
+  diskId: 'c0ffee00-1234-4abc-8def-0123456789ab',
+  sectorSize: 512,
+  reason: 'the disk has no partition table: a new GPT is built from what the images say',
+  partitions: [
+    [1, 64 * GIB - 600 * MIB, 512 * MIB, 'EFI system partition'],
+    [2, MIB, 40 * GIB, 'root'],
+    [3, 41 * GIB, 20 * GIB, 'data'],
+  ].map(([number, offset, size, name]) => ({
+    number: number as number,
+    offset: offset as number,
+    size: size as number,
+    name: name as string,
+    type: '0fc63daf-8483-4772-8e79-3d69d8477de4',
+    uuid: '',
+    bootable: false,
+    images: MANY.filter(
+      ({ partition: place, state }) => place.number === number && state === 'committed',
+    ).map(({ id }) => id),
+  })),
+  dropped: [],
+  notes: [],
+};
+
 const entry = (number: number, start: number, size: number, name: string): Partition => ({
   number,
   start,
@@ -186,6 +266,7 @@ export type Scenario =
   | 'scanning'
   | 'writing'
   | 'nothing'
+  | 'many'
   | 'refused'
   | 'internal'
   | 'none'
@@ -249,7 +330,8 @@ export const madeUpJobs = (scenario: Scenario, clock: Clock): AllJobs => {
         bytesRead: 5 * MIB,
         bytesCovered: 64 * GIB,
         steps: [],
-        images: scenario === 'nothing' ? [] : IMAGES,
+        images: scenario === 'nothing' ? [] : scenario === 'many' ? MANY : IMAGES,
+        ...(scenario === 'many' ? { proposedTable: PROPOSED } : {}),
       };
     },
     restore: async (request, options) => {

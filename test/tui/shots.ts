@@ -38,6 +38,31 @@ export const SHOTS: readonly Shot[] = [
     steps: [...toImages, [IMAGES, 'Down', 'Down']],
     settled: /3 slots cannot be read/,
   },
+  { name: 'images-many', scenario: 'many', steps: toImages, settled: IMAGES },
+  {
+    name: 'images-factory',
+    scenario: 'many',
+    steps: [...toImages, [IMAGES, 'Down', 'Down']],
+    settled: /"as delivered", factory image/,
+  },
+  {
+    name: 'images-other-partition',
+    scenario: 'many',
+    steps: [...toImages, [IMAGES, 'Down', 'Down', 'Down']],
+    settled: /partition 3 of 20\.0 GiB/,
+  },
+  {
+    name: 'images-foreign',
+    scenario: 'many',
+    steps: [...toImages, [IMAGES, 'End', 'Up', 'Up', 'Enter']],
+    settled: /Not now: this image belongs to another partition/,
+  },
+  {
+    name: 'images-moved',
+    scenario: 'many',
+    steps: [...toImages, [IMAGES, 'End', 'Up']],
+    settled: /Its\s+partition began at byte/,
+  },
   { name: 'images-scanning', scenario: 'scanning', steps: toImages, settled: /whole disk is searched/ },
   {
     name: 'images-stopped',

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { MIB } from '../../rescue/units.ts';
 import { listImages, makeImage } from '../job/requests.ts';
-import { fillStage, type Stage, stageMustBeClean, tableOf, treeOf } from '../job/stage.ts';
+import { fillStage, type Stage, stageMustBeClean, tableOf, treeOf, workOn } from '../job/stage.ts';
 import { attachLoop } from '../support/loop.ts';
 import { digestOf, overwriteWithNoise } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
@@ -88,6 +88,52 @@ test.serial('from a wrecked disk to a whole one', async (t) => {
   await terminal.keys('q');
   t.is(await terminal.ended(), 0);
 });
+
+test.serial(
+  'a factory and two user images: the one that is chosen comes back, the others stay',
+  async (t) => {
+    const stage = makeStage(t);
+    const { file } = stage;
+    const asDelivered = fillStage(t, stage);
+    const factory = (await makeImage(file, { partition: 2, kind: 'factory', name: 'as delivered' })).image;
+    workOn(t, stage);
+    const older = (await makeImage(file, { partition: 2, name: 'older' })).image;
+    const asOlder = treeOf(t, stage);
+    const newer = (await makeImage(file, { partition: 2, name: 'newer', keepOld: true })).image;
+    const all = [factory, older, newer];
+    const extents = all.flatMap((image) => image.extents.map(([start, length]) => ({ start, length })));
+    overwriteWithNoise(file, extents, 'several');
+
+    for (const [name, words, tree] of [
+      ['older', /partition table was rebuilt/, asOlder],
+      ['as delivered', /partition table was kept/, asDelivered],
+    ] as const) {
+      const terminal = await open(t, file);
+      await terminal.until(/3 images found/);
+      for (let step = 0; step < 3; step += 1) {
+        if (new RegExp(`► ${name} `).test(terminal.text())) break;
+        const before = terminal.text();
+        await terminal.keys('Down');
+        await terminal.until((text) => text !== before);
+      }
+      await terminal.until(new RegExp(`► ${name} `));
+      await terminal.keys('Enter');
+      await toPlan(terminal);
+      await agree(terminal, 'disk');
+      t.regex(await terminal.until(/The partition is back/), words);
+      t.notThrows(() => stageMustBeClean(stage));
+      t.deepEqual(differences(tree, treeOf(t, stage)), [], name);
+      await terminal.keys('q');
+      t.is(await terminal.ended(), 0);
+    }
+    const { images } = await listImages(file);
+    t.deepEqual(images.map(({ name, state }) => `${name}: ${state}`).sort(), [
+      'as delivered: committed',
+      'newer: committed',
+      'older: committed',
+    ]);
+  },
+);
 
 /** Agrees, and stops as soon as it writes. The superblock comes last: stopped anywhere before the end, it is unfinished. */
 const agreeAndStop = async (terminal: Terminal): Promise<void> => {

@@ -1,7 +1,13 @@
 import { failureOf, traceOf } from '../../rescue/cli/exit.ts';
 import { describeImage } from '../../rescue/cli/intent.ts';
 import { count, exactBytes, formatTime } from '../../rescue/cli/text.ts';
-import type { FoundBy, FoundState, ImageSummary, ListResult } from '../../rescue/job/results.ts';
+import type {
+  FoundBy,
+  FoundState,
+  ImageSummary,
+  ListResult,
+  ProposedTable,
+} from '../../rescue/job/results.ts';
 import { formatBytes } from '../../rescue/units.ts';
 import { BLANK, factRows, type Look, paragraph, type Row, row, type Style, shown, span } from '../cells.ts';
 import { JobRun } from '../job-run.ts';
@@ -55,7 +61,8 @@ const placeOf = ({ partition }: ImageSummary): string =>
 
 const details = (image: ImageSummary, columns: number, look: Look): Row[] => {
   const health = HEALTH[image.state];
-  const reason = image.reason === undefined ? '' : ` ${shown(image.reason, look)}.`;
+  const told = image.reason === undefined ? '' : ` ${shown(image.reason, look)}.`;
+  const reason = told.replace(/^ [a-z]/, (first) => first.toUpperCase());
   const pairs: [string, string, Style?][] = [
     ['Image', `${shown(describeImage(image), look)}, number ${image.sequence}`],
     ['Brings back', `${image.filesystem} "${shown(image.label, look)}", ${placeOf(image)}`],
@@ -67,6 +74,29 @@ const details = (image: ImageSummary, columns: number, look: Look): Row[] => {
     row(span(`${look.glyphs.line.repeat(2)} `, 'dim'), span('Selected image', 'strong')),
     ...factRows(pairs, columns),
   ];
+};
+
+/** Images of one partition need no column that says so at every one. */
+const severalPlaces = (images: readonly ImageSummary[]): boolean =>
+  new Set(images.map(({ partition }) => partition.offset)).size > 1;
+
+const partOf = ({ partition: { number, offset } }: ImageSummary): string =>
+  number === null ? `at ${formatBytes(offset as number)}` : String(number);
+
+/** Partitions of a proposed table that are named: the images need the rest of the screen. */
+const MOST_NAMED = 4;
+
+/** Where the disk has lost its table: the one that a restore would write. */
+const proposal = (proposed: ProposedTable | undefined, columns: number, look: Look): Row[] => {
+  if (proposed === undefined) return [];
+  const entries = proposed.partitions.slice(0, MOST_NAMED).map(({ number, name, size, images }) => {
+    const named = name === '' ? '' : ` "${shown(name, look)}"`;
+    return `${number}${named} of ${formatBytes(size)}${images.length === 0 ? ' (no image)' : ''}`;
+  });
+  const dropped =
+    proposed.dropped.length === 0 ? '' : ` What overlaps them is left out (${proposed.dropped.length}).`;
+  const text = `This disk has no valid partition table. The images imply partitions ${entries.join(', ')}.${dropped} A restore writes that table.`;
+  return [...paragraph(text, columns, { style: 'warning' }), BLANK];
 };
 
 const table = (
@@ -81,6 +111,7 @@ const table = (
       { title: 'NAME', of: ({ name }) => shown(name, look) || '-', most: 22 },
       { title: 'KIND', of: ({ kind }) => kind },
       { title: 'MADE', of: ({ created }) => formatTime(created) },
+      ...(severalPlaces(images) ? [{ title: 'PART', of: partOf }] : []),
       { title: 'FS', of: ({ filesystem }) => filesystem },
       { title: 'SIZE', of: ({ partition }) => formatBytes(partition.size), dispensable: 1 },
       { title: 'USED', of: ({ usedBytes }) => formatBytes(usedBytes), dispensable: 3 },
@@ -175,11 +206,12 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
       return `it is mounted at ${mounts.join(', ')}; unmount it first, or boot from the rescue medium.`;
     return place.disk?.readOnly === true ? 'this disk is read-only.' : undefined;
   };
-  const restore = (): void => {
+  const restore = (companions = false): void => {
     const image = current()!;
     const others = result!.images.filter((each) => each !== image);
+    const options = { others, ...(companions ? { companions } : {}) };
     if (image.state !== 'damaged') {
-      startRestore(ui, place, image, { others });
+      startRestore(ui, place, image, options);
       return;
     }
     ui.open(
@@ -196,7 +228,7 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
           {
             label: 'Restore what is left',
             hint: 'Goes on to the plan. Nothing is written yet.',
-            action: () => startRestore(ui, place, image, { others, salvage: true }),
+            action: () => startRestore(ui, place, image, { ...options, salvage: true }),
           },
         ],
       }),
@@ -224,7 +256,10 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
       if (image === undefined) return nothingFound(result, place, columns, look);
       const found = `${count(result.images.length, 'image')} found; ${formatBytes(result.bytesRead)} read, ${result.depth} search. Enter shows the plan; nothing is written before you agree to it.`;
       const below = details(image, columns, look);
-      const head = paragraph(found, columns, { style: 'strong' });
+      const head = [
+        ...proposal(result.proposedTable, columns, look),
+        ...paragraph(found, columns, { style: 'strong' }),
+      ];
       const room = rows - head.length - below.length - 2;
       const list = table(result.images, selected, columns, Math.min(room, result.images.length + 1), look);
       return [...head, BLANK, ...list, BLANK, ...below];
@@ -235,7 +270,7 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
         title: 'Restore',
         hint: 'Checks the selected image and shows the plan of a restore. Nothing is written before you agree.',
         disabled: unwritable(),
-        action: restore,
+        action: () => restore(),
       },
       {
         names: ['v'],
@@ -250,6 +285,14 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
         hint: 'Removes the selected image and gives its space back, after a plan that you agree to.',
         disabled: unwritable(),
         action: () => startRemove(ui, place, current()!),
+      },
+      {
+        names: ['b'],
+        title: 'Restore with boot areas',
+        hint: 'As Enter, and also writes back what else the machine boots from: boot gap, BIOS boot and EFI system partition. Without a valid partition table Enter does so too.',
+        quiet: true,
+        disabled: unwritable(),
+        action: () => restore(true),
       },
       {
         names: ['f'],

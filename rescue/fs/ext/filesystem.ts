@@ -1,5 +1,6 @@
 import type { ReadableDevice } from '../../device/device.ts';
 import type { ContainerTest, FileSystem, FileSystemKind } from '../filesystem.ts';
+import { first } from '../findings.ts';
 import { allocatedRuns, badRuns, blankRuns } from './allocation.ts';
 import { unusedBootSectors } from './boot-area.ts';
 import { findProblems } from './check.ts';
@@ -54,15 +55,6 @@ const parametersOf = (volume: ExtVolume): Readonly<Record<string, string | numbe
     made: SUPERBLOCK.get(superblock, 's_mkfs_time'),
     lastMountedOn: text(SUPERBLOCK.get(superblock, 's_last_mounted')),
   };
-};
-
-const first = <Item>(items: Iterable<Item>, limit: number): Item[] => {
-  const taken: Item[] = [];
-  for (const item of items) {
-    if (taken.length >= limit) break;
-    taken.push(item);
-  }
-  return taken;
 };
 
 /** Problems that one call of `check` gives if the caller does not say. */

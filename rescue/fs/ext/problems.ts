@@ -1,5 +1,5 @@
-import { type HoldfastError, isHoldfastError } from '../../errors.ts';
 import type { Problem } from '../filesystem.ts';
+import { at, guardedBy, isFinding, problemOf } from '../findings.ts';
 import type { ExtVolume } from './volume.ts';
 
 /**
@@ -25,11 +25,10 @@ export const PROBLEMS = {
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
 
-const E2FSCK = 'Run: e2fsck -f DEVICE';
+/** How ext volumes are repaired, for the texts of this folder. */
+export const E2FSCK = 'Run: e2fsck -f DEVICE';
 
-/** Position in words, as the errors spell it. */
-export const at = (structure: string, offset: number): string =>
-  `${structure}, byte position 0x${offset.toString(16)}`;
+export { at };
 
 export const problem = (
   code: ProblemCode,
@@ -46,15 +45,7 @@ export const problem = (
 export const atBlock = (volume: ExtVolume, cluster: number, structure: string): string =>
   at(`${structure}, cluster ${cluster}`, cluster * volume.clusterSize);
 
-const fromError = (error: HoldfastError): Problem => ({
-  code: error.detail.code,
-  message: error.message,
-  where:
-    error.detail.offset === undefined
-      ? (error.detail.structure ?? 'ext')
-      : at(error.detail.structure ?? 'ext', error.detail.offset),
-  wayOut: error.detail.wayOut ?? E2FSCK,
-});
+const DEFAULTS = { structure: 'ext', wayOut: E2FSCK };
 
 export type Put = (problem: Problem) => void;
 
@@ -73,18 +64,11 @@ export const gathered = (check: (put: Put) => void): readonly Problem[] => {
   try {
     check(put);
   } catch (error) {
-    if (!isHoldfastError(error, 'corrupt') && !isHoldfastError(error, 'unsupported')) throw error;
-    put(fromError(error));
+    if (!isFinding(error)) throw error;
+    put(problemOf(error, DEFAULTS));
   }
   return found ?? NONE;
 };
 
 /** Passes problems on; damage that stops the reader becomes one more problem. Other errors (`io`) go on up. */
-export function* guarded(problems: Iterable<Problem>): Generator<Problem> {
-  try {
-    yield* problems;
-  } catch (error) {
-    if (!isHoldfastError(error, 'corrupt') && !isHoldfastError(error, 'unsupported')) throw error;
-    yield fromError(error);
-  }
-}
+export const guarded = guardedBy(DEFAULTS);

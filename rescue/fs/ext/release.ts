@@ -12,6 +12,7 @@ import { ROOT_INODE, XATTR_HEADER } from './layout.ts';
 import { clusterRuns, readMapping } from './mapping.ts';
 import { StagedEdits } from './staged-edits.ts';
 import { ExtVolume } from './volume.ts';
+import { walkFiles } from './walk.ts';
 import { blockAttributes, inodeAttributes } from './xattr.ts';
 
 /**
@@ -69,10 +70,22 @@ const requireFile = (volume: ExtVolume, entry: DirectoryEntry): Inode => {
   throw refused('the file has other names too', {
     code: 'release.linked',
     structure,
-    expected: 1,
-    found: inode.links,
+    expected: '1 name',
+    found: namesOf(volume, inode).join(', ') || `${inode.links} names`,
     wayOut: 'Remove the other hard links first',
   });
+};
+
+/** Names that are shown of a file that has several. */
+const MOST_NAMES = 8;
+
+const namesOf = (volume: ExtVolume, { number }: Inode): string[] => {
+  const names: string[] = [];
+  for (const entry of walkFiles(volume)) {
+    if (entry.node === number) names.push(entry.path);
+    if (names.length === MOST_NAMES) break;
+  }
+  return names;
 };
 
 /** Gives back all that an inode holds, and the inode. */

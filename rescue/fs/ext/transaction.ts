@@ -1,7 +1,7 @@
 import type { ReadableDevice } from '../../device/device.ts';
 import { corrupt } from '../../errors.ts';
 import { type ByteOffset, roundDown } from '../../units.ts';
-import { type Editor, type Patch, PatchBuilder, type PatchWrite } from '../patch.ts';
+import { type Editor, onlyWrites, type Patch, PatchBuilder, type PatchWrite } from '../patch.ts';
 import { setSuperblockChecksum } from './checksum.ts';
 import { FEATURES } from './features.ts';
 import { type Journal, openJournal, withStart } from './journal.ts';
@@ -15,12 +15,12 @@ import { ExtVolume } from './volume.ts';
  * marked as not cleanly unmounted by the first phase and as before by the last. See README.md, "How the volume is
  * edited". Throws what `edit` throws, and what reading the journal throws. Writes nothing.
  */
-export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): Patch => {
+export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): Patch<PatchWrite> => {
   const recorded = new PatchBuilder(device);
   edit(recorded);
   const volume = new ExtVolume(device);
   const journal = openJournal(volume);
-  return (journal && journaled(volume, journal, recorded)) ?? marked(volume, recorded.build());
+  return (journal && journaled(volume, journal, recorded)) ?? marked(volume, onlyWrites(recorded.build()));
 };
 
 /** Changes the superblock as it is planned so far, and its checksum. */
@@ -41,7 +41,7 @@ const setState = (volume: ExtVolume, builder: PatchBuilder, bits: number): void 
   editSuperblock(volume, builder, (bytes) => SUPERBLOCK.set(bytes, 's_state', bits));
 
 /** The recorded phases, between a first one that marks the volume and a last one that takes the mark away. */
-const marked = (volume: ExtVolume, plain: Patch): Patch => {
+const marked = (volume: ExtVolume, plain: Patch<PatchWrite>): Patch<PatchWrite> => {
   if (plain.phases.length === 0) return plain;
   const state = SUPERBLOCK.get(volume.parameters.superblock, 's_state');
   const builder = new PatchBuilder(volume.device);
@@ -54,7 +54,7 @@ const marked = (volume: ExtVolume, plain: Patch): Patch => {
     builder.barrier();
   }
   setState(volume, builder, state);
-  const { sectorSize, phases } = builder.build();
+  const { sectorSize, phases } = onlyWrites(builder.build());
   const view = new PatchBuilder(volume.device);
   const joined = phases.map((phase) => {
     const writes = joinInBlocks(volume, view, phase);
@@ -155,7 +155,11 @@ const requireOutside = (volume: ExtVolume, journal: Journal, blocks: readonly Lo
 };
 
 /** Undefined if the transaction does not fit the journal. */
-const journaled = (volume: ExtVolume, journal: Journal, recorded: PatchBuilder): Patch | undefined => {
+const journaled = (
+  volume: ExtVolume,
+  journal: Journal,
+  recorded: PatchBuilder,
+): Patch<PatchWrite> | undefined => {
   const { sectorSize } = recorded;
   const changes = recorded.changes();
   if (changes.length === 0) return { sectorSize, phases: [] };
@@ -190,9 +194,11 @@ const journaled = (volume: ExtVolume, journal: Journal, recorded: PatchBuilder):
   editSuperblock(volume, last, (bytes) => setRecovery(bytes, false));
   return {
     sectorSize,
-    phases: [...first.build().phases, log, ...second.build().phases, inPlace, ...last.build().phases],
+    phases: [...writes(first), log, ...writes(second), inPlace, ...writes(last)],
   };
 };
+
+const writes = (builder: PatchBuilder): Patch<PatchWrite>['phases'] => onlyWrites(builder.build()).phases;
 
 /** Longest single write of the log. */
 const WRITE_LIMIT = 1024 * 1024;

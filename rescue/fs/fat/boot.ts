@@ -131,8 +131,9 @@ const reservedSector = (
 
 /**
  * Reads and checks the boot sector. FAT12 and FAT16 are told apart by the number of clusters alone. FAT32 has a layout of its
- * own, with BPB_FATSz16 and BPB_RootEntCnt 0; by the specification it also has at least 65525 clusters, but volumes with
- * fewer exist (small EFI system partitions), and Windows, Linux, EDK2 and dosfstools all go by the layout, as this does.
+ * own, with BPB_FATSz16 and BPB_RootEntCnt 0; by the specification it also has at least 65525 clusters. Where the two
+ * disagree (mkfs.fat makes such volumes if told to) only FAT32 can be meant: FAT16 without a root folder is none. Linux,
+ * Windows and dosfstools read them so, while EDK2 and mtools take them for damaged or FAT16.
  * Throws `corrupt` (`fat.boot-sector`, `fat.volume-size`), `unsupported` (`fat.version`, `fat.table-count`,
  * `fat.sector-size`), `io`.
  */

@@ -44,30 +44,15 @@ export const shortNameText = (name: Uint8Array, caseBits = 0): string => {
 const NOT_IN_SHORT = new Set(Buffer.from('"*+,./:;<=>?[\\]|'));
 
 /**
- * Whether a name can be a file's: no control characters or reserved ones, no blank in front of or between others, no lower
- * case. 0x05 in front stands for 0xE5. OS/2's `EA DATA. SF` is let through, as all do.
+ * Whether eleven bytes can be a file's name: no control characters or reserved ones, no blank in front; 0x05 in front stands
+ * for 0xE5. Lower case and blanks in between are not good form, but exist and do no harm.
  */
-export const isShortName = (name: Uint8Array): boolean => {
-  const text = Buffer.from(name).toString('latin1');
-  if (text === 'EA DATA  SF' || text === 'WP ROOT  SF') return true;
-  if (name[0] === 0x20) return false;
-  for (const [from, to] of [
-    [0, 8],
-    [8, 11],
-  ] as const) {
-    let blank = false;
-    for (let at = from; at < to; at += 1) {
-      const byte = name[at]!;
-      if (byte === 0x20) {
-        blank = true;
-        continue;
-      }
-      const kanji = at === 0 && byte === NAME_KANJI_E5;
-      if (blank || byte === 0x7f || (byte < 0x20 && !kanji) || NOT_IN_SHORT.has(byte)) return false;
-    }
-  }
-  return true;
-};
+export const isShortName = (name: Uint8Array): boolean =>
+  name[0] !== 0x20 &&
+  name.every((byte, at) => {
+    if (at === 0 && byte === NAME_KANJI_E5) return true;
+    return byte >= 0x20 && byte !== 0x7f && !NOT_IN_SHORT.has(byte);
+  });
 
 /** fatgen103 "ChkSum": ties a long name's parts to the short entry behind them. */
 export const shortNameChecksum = (name: Uint8Array): number => {

@@ -5,7 +5,7 @@ import test from 'ava';
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { extDriver } from '../../../rescue/fs/ext/ext.ts';
 import { HASH_HALF_MD4, hashName } from '../../../rescue/fs/ext/hash.ts';
-import type { Patch } from '../../../rescue/fs/patch.ts';
+import type { Patch, PatchWrite } from '../../../rescue/fs/patch.ts';
 import { MIB } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { e2fsckClean, e2fsckPreen, mustBeClean } from '../../support/judges.ts';
@@ -51,7 +51,7 @@ interface Cut {
 }
 
 /** The disk after each number of whole writes, from none to all. */
-function* cuts(base: MemoryDevice, patch: Patch): Generator<Cut> {
+function* cuts(base: MemoryDevice, patch: Patch<PatchWrite>): Generator<Cut> {
   const all = patch.phases.flat();
   for (let writes = 0; writes <= all.length; writes += 1) {
     const device = base.snapshot();
@@ -68,7 +68,12 @@ interface Expectation {
 }
 
 /** At every cut e2fsck mends the volume by itself, and all other files are what they were. Gives what became of it. */
-const sweep = (cleanup: Cleanup, base: MemoryDevice, patch: Patch, expected: Expectation): Set<string> => {
+const sweep = (
+  cleanup: Cleanup,
+  base: MemoryDevice,
+  patch: Patch<PatchWrite>,
+  expected: Expectation,
+): Set<string> => {
   const seen = new Set<string>();
   for (const { writes, device } of cuts(base, patch)) {
     writeFileSync(expected.path, device.read(0, device.size));

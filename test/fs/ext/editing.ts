@@ -3,7 +3,7 @@ import { endOf, totalLength } from '../../../rescue/bytes/runs.ts';
 import type { Device, ReadableDevice } from '../../../rescue/device/device.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { extDriver } from '../../../rescue/fs/ext/ext.ts';
-import type { Editor, Patch } from '../../../rescue/fs/patch.ts';
+import type { Editor, Patch, PatchWrite } from '../../../rescue/fs/patch.ts';
 import type { Run } from '../../../rescue/units.ts';
 import { mustRun } from '../../support/run.ts';
 
@@ -11,7 +11,7 @@ import { mustRun } from '../../support/run.ts';
 export const TIME = 1709251200;
 export const NOTHING = { has: (): boolean => false };
 
-export const applyPatch = (device: Device, patch: Patch): void => {
+export const applyPatch = (device: Device, patch: Patch<PatchWrite>): void => {
   for (const phase of patch.phases) {
     for (const { offset, before, after, scratch } of phase) {
       const found = device.read(offset, before.length);

@@ -13,7 +13,7 @@ import {
   JOURNAL_SUPERBLOCK,
 } from '../../../rescue/fs/ext/layout.ts';
 import { ExtVolume } from '../../../rescue/fs/ext/volume.ts';
-import type { Patch } from '../../../rescue/fs/patch.ts';
+import type { Patch, PatchWrite } from '../../../rescue/fs/patch.ts';
 import { MIB, type Run } from '../../../rescue/units.ts';
 import { e2fsckClean, e2fsckPreen, mustBeClean } from '../../support/judges.ts';
 import { mountFile } from '../../support/loop.ts';
@@ -26,13 +26,13 @@ import { highest, NOTHING, TIME, Volume } from './editing.ts';
 const content = (volume: Volume, runs: readonly Run[]): Buffer =>
   Buffer.concat(runs.map(({ start, length }) => volume.device.read(start * 1024, length * 1024)));
 
-const claimPatch = (volume: Volume, runs: readonly Run[]): Patch =>
+const claimPatch = (volume: Volume, runs: readonly Run[]): Patch<PatchWrite> =>
   extDriver.patch(volume.device, (editor) =>
     extDriver.claim(editor, { name: 'one', runs, time: TIME, avoid: NOTHING }),
   );
 
 /** Applies phases up to `count`, exclusive: with 3, the transaction counts but nothing of it is in place. */
-const applyPhases = (volume: Volume, patch: Patch, count: number): void => {
+const applyPhases = (volume: Volume, patch: Patch<PatchWrite>, count: number): void => {
   for (const phase of patch.phases.slice(0, count))
     for (const { offset, after } of phase) volume.device.write(offset, after);
 };
@@ -53,7 +53,7 @@ const setFeatures = (volume: Volume, { compat, incompat }: JournalFeatures): voi
 };
 
 /** The replay by e2fsck and the one by the kernel both give the container. */
-const replays = (t: ExecutionContext, volume: Volume, patch: Patch, expected: Buffer): void => {
+const replays = (t: ExecutionContext, volume: Volume, patch: Patch<PatchWrite>, expected: Buffer): void => {
   applyPhases(volume, patch, 3);
   volume.save();
   const copy = `${volume.path}-e2fsck`;

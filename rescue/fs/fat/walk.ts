@@ -1,0 +1,100 @@
+import { corrupt, unsupported } from '../../errors.ts';
+import type { Run } from '../../units.ts';
+import type { FileEntry } from '../filesystem.ts';
+import { ClusterSet } from './cluster-set.ts';
+import {
+  type DirectoryEntry,
+  type Folder,
+  folderOf,
+  folderParts,
+  pathOf,
+  readDirectory,
+  rootFolder,
+} from './directory.ts';
+import { ATTRIBUTE_DIRECTORY } from './layout.ts';
+import type { FatVolume } from './volume.ts';
+
+/** Levels of folders: Windows' longest path (260 characters) and Linux' (4096 bytes) end well before. */
+export const DEEPEST = 2048;
+
+export const isDots = (entry: DirectoryEntry): boolean => entry.shortName === '.' || entry.shortName === '..';
+
+/** Clusters of a file's content or of a folder, in order. Throws `corrupt` (`fat.chain-...`), `io`. */
+export const clusterRuns = (volume: FatVolume, entry: DirectoryEntry, path: string): Iterable<Run> => ({
+  [Symbol.iterator]: () =>
+    entry.firstEntry === 0
+      ? [][Symbol.iterator]()
+      : volume.table.chainRuns(volume.clusterOf(entry.firstEntry), path),
+});
+
+const fileEntry = (volume: FatVolume, entry: DirectoryEntry, path: string): FileEntry => ({
+  path,
+  type: entry.isFolder ? 'directory' : 'file',
+  size: entry.isFolder ? 0 : entry.size,
+  modified: entry.modified,
+  attributes: entry.attributes,
+  node: entry.firstEntry,
+  runs: () => clusterRuns(volume, entry, path),
+});
+
+/** The root has no entry of its own: no times, and on FAT12 and FAT16 no clusters. */
+const rootEntry = (volume: FatVolume): FileEntry => {
+  const { root } = volume.parameters;
+  const first = 'entry' in root ? root.entry : 0;
+  return {
+    path: '/',
+    type: 'directory',
+    size: 0,
+    modified: 0,
+    attributes: ATTRIBUTE_DIRECTORY,
+    node: first,
+    runs: () => (first === 0 ? [] : volume.table.chainRuns(volume.clusterOf(first), '/')),
+  };
+};
+
+/**
+ * Every file and folder once, the root first, a folder before what it holds; labels, `.` and `..` left out. `node` is the
+ * FAT entry of the first cluster, 0 where there is none. A folder whose first cluster was met before (damage) is given but
+ * not entered again, and one that runs into another's clusters is an error, so that the walk ends whatever the volume
+ * says, after reading each folder's cluster once. Memory: 16 KiB per level of folders, one bit per cluster near a folder's.
+ * Throws `corrupt` (`fat.cross-linked`, `fat.chain-...`, `fat.folder-size`, `fat.cluster-range`), `unsupported`
+ * (`fat.too-deep`), `io`.
+ */
+export function* walkFiles(volume: FatVolume): Generator<FileEntry> {
+  const entered = new ClusterSet();
+  const enter = (folder: Folder): { folder: Folder; entries: Iterator<DirectoryEntry> } => {
+    for (const { cluster, position } of folderParts(volume, folder)) {
+      if (cluster === undefined || entered.add(cluster)) continue;
+      throw corrupt('shares a cluster with another folder', {
+        code: 'fat.cross-linked',
+        structure: `FAT folder ${folder.path}`,
+        offset: position,
+      });
+    }
+    return { folder, entries: readDirectory(volume, folder) };
+  };
+  yield rootEntry(volume);
+  const stack = [enter(rootFolder(volume))];
+  for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
+    const next = level.entries.next();
+    if (next.done) {
+      stack.pop();
+      continue;
+    }
+    const entry = next.value;
+    if (entry.isLabel || isDots(entry)) continue;
+    const path = pathOf(level.folder, entry.name);
+    yield fileEntry(volume, entry, path);
+    if (!entry.isFolder) continue;
+    const folder = folderOf(volume, entry, level.folder);
+    if (folder.first !== 'fixed' && entered.has(folder.first)) continue;
+    if (stack.length >= DEEPEST) {
+      throw unsupported(`has more than ${DEEPEST} folders inside each other`, {
+        code: 'fat.too-deep',
+        structure: `FAT folder`,
+        offset: entry.position,
+      });
+    }
+    stack.push(enter(folder));
+  }
+}

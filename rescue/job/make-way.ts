@@ -1,0 +1,264 @@
+import {
+  complement,
+  intersect,
+  normalise,
+  SpanSet,
+  subtract,
+  toExtents,
+  totalLength,
+} from '../bytes/runs.ts';
+import type { Guard } from '../device/guard.ts';
+import { isHoldfastError, refused } from '../errors.ts';
+import type { FileSystemDriver } from '../fs/filesystem.ts';
+import type { Editor, PatchBuilder } from '../fs/patch.ts';
+import { nextGeneration } from '../image/commit.ts';
+import type { Image } from '../image/image.ts';
+import { journalLength } from '../image/journal.ts';
+import { planPlacement } from '../image/placement.ts';
+import { checkRelocatable, planRelocation, type RelocationPlan, roomForCopy } from '../image/relocation.ts';
+import { type ByteLength, type Extent, formatBytes, MIB, type Run } from '../units.ts';
+import type { JobContext } from './context.ts';
+import { containerName } from './identity.ts';
+import { standingCommitHomes } from './own-slots.ts';
+import { clusterRuns, openVolume } from './volume.ts';
+
+/**
+ * Images that lie where the chosen image has data, and where each of them goes: found before the first write. `moves.ts` carries
+ * it out.
+ */
+export interface Move {
+  readonly from: Image;
+  readonly plan: RelocationPlan;
+  /** Whether the copy may overwrite what the file system that stands there now has in use. */
+  readonly overLive: boolean;
+}
+
+/** What is known of the place that is restored to. */
+export interface Ground {
+  readonly partition: Guard;
+  /** All that was found there and is not to be destroyed, leftovers too: copies keep clear of it if they can. */
+  readonly found: readonly Image[];
+}
+
+/** The volume that is to come about: the view of the chosen image, edited so far. */
+export interface Lodging {
+  readonly driver: FileSystemDriver;
+  readonly editor: PatchBuilder;
+  /** The chosen image. */
+  readonly image: Image;
+  readonly survivors: readonly Image[];
+}
+
+/** A container's clusters in container order, as the chosen image counts clusters. */
+export const runsWithin = (extents: readonly Extent[], { control }: Image): Run[] => {
+  const { clusterSize, clusterBase } = control.geometry;
+  return clusterRuns(extents, clusterSize, clusterBase);
+};
+
+/** Bytes of the survivor that lie where the chosen image has data. */
+const sharedBytes = (image: Image, survivor: Image): ByteLength =>
+  totalLength(intersect(image.inUse(), normalise(runsWithin(survivor.extents, image)))) *
+  image.control.geometry.clusterSize;
+
+/**
+ * The survivors that lie where the chosen image has data. Throws `refused` (`self-collision`): an image lies in clusters that were
+ * free when it was made, so one that says otherwise of its own is not to be trusted.
+ */
+export const inTheWay = (image: Image, survivors: readonly Image[]): Image[] =>
+  survivors.filter((survivor) => {
+    const shared = sharedBytes(image, survivor);
+    if (shared > 0 && survivor.id === image.id) {
+      throw refused('the image claims clusters for its own slots that it says were in use', {
+        code: 'self-collision',
+        found: formatBytes(shared),
+      });
+    }
+    return shared > 0;
+  });
+
+/** Throws `refused` (`collision`): why an image that lies in the way cannot be moved, with the numbers and the ways out. */
+const immovable = (
+  image: Image,
+  mover: Image,
+  why: string,
+  numbers?: { readonly expected: string; readonly found: string },
+) => {
+  const short = mover.id.slice(0, 8);
+  return refused(`image ${short} lies where the chosen image has data, and ${why}`, {
+    code: 'collision',
+    found: `${formatBytes(sharedBytes(image, mover))} of it in the way`,
+    ...numbers,
+    wayOut: `Restore to another place with --to, or let it be destroyed with --drop ${short}.`,
+  });
+};
+
+/** Bytes that the file system standing there now has free; undefined when it cannot be read, or is not to be relied on. */
+const freeNow = (partition: Guard): (() => Iterable<Extent>) | undefined => {
+  try {
+    const { fileSystem } = openVolume(partition);
+    if (fileSystem.refusals().length > 0) return undefined;
+    const { clusterSize, clusterBase, clusterCount } = fileSystem.geometry;
+    const all = { start: 0, length: clusterCount };
+    const free = () => toExtents(complement(fileSystem.allocation(), all), clusterSize, clusterBase);
+    // To its end, so that damage shows now.
+    totalLength(free());
+    return free;
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return undefined;
+  }
+};
+
+/** The whole clusters in extents that ascend. */
+function* wholeClusters(
+  extents: Iterable<Extent>,
+  { clusterSize, clusterBase }: Image['control']['geometry'],
+): Generator<Run> {
+  for (const { start, length } of extents) {
+    const first = Math.max(0, Math.ceil((start - clusterBase) / clusterSize));
+    const end = Math.floor((start + length - clusterBase) / clusterSize);
+    if (end > first) yield { start: first, length: end - first };
+  }
+}
+
+/** The clusters that extents touch. */
+const clustersAround = (
+  extents: readonly Extent[],
+  { clusterSize, clusterBase }: Image['control']['geometry'],
+): Run[] =>
+  extents.map(({ start, length }) => {
+    const first = Math.floor((start - clusterBase) / clusterSize);
+    return { start: first, length: Math.ceil((start + length - clusterBase) / clusterSize) - first };
+  });
+
+/**
+ * Finds a place for each image that lies in the way and claims it in the view, one after the other. A copy lies in clusters that are
+ * free in the volume that is to come about, outside of all containers, the old copy among them; if there is room, in clusters that are free in the
+ * volume as it is, so that nothing is lost before all copies are whole. Writes nothing. Throws `refused` (`collision`).
+ */
+export const makeWay = (lodging: Lodging, ground: Ground, movers: readonly Image[]): Move[] => {
+  const moves: Move[] = [];
+  if (movers.length === 0) return moves;
+  const live = freeNow(ground.partition);
+  for (const mover of movers) {
+    const move = placeCopy(lodging, ground, moves, mover, live);
+    moves.push(move);
+    claimCopy(lodging, moves, move.from, move.plan.extents);
+  }
+  return moves;
+};
+
+/** Clusters that no claim may use for its own needs: containers where they are and where they go. */
+const kept = ({ image, survivors }: Lodging, moves: readonly Move[]): Run[] =>
+  [...survivors.map((each) => each.extents), ...moves.map(({ plan }) => plan.extents)].flatMap((extents) =>
+    runsWithin(extents, image),
+  );
+
+/** Claims a copy in the view, or in what is edited above it. */
+const claimCopy = (
+  lodging: Lodging,
+  moves: readonly Move[],
+  { control, id }: Image,
+  extents: readonly Extent[],
+  editor: Editor = lodging.editor,
+): void => {
+  const runs = runsWithin(extents, lodging.image);
+  const name = containerName(control.kind, id);
+  const avoid = new SpanSet([...kept(lodging, moves), ...runs]);
+  lodging.driver.claim(editor, { name, runs, time: control.created, avoid });
+};
+
+const placeCopy = (
+  lodging: Lodging,
+  ground: Ground,
+  moves: readonly Move[],
+  mover: Image,
+  live: (() => Iterable<Extent>) | undefined,
+): Move => {
+  const { image, driver, editor } = lodging;
+  requireMovable(image, mover, ground.partition);
+  const { geometry } = image.control;
+  const { clusterSize, clusterBase } = geometry;
+  const fileSystem = driver.open(editor);
+  const all = { start: 0, length: fileSystem.geometry.clusterCount };
+  const freeBeside = (images: readonly Image[]) => {
+    const held = new SpanSet([
+      ...kept(lodging, moves),
+      ...images.flatMap(({ extents }) => clustersAround(extents, geometry)),
+    ]);
+    return (): Iterable<Run> =>
+      subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), held.spans);
+  };
+  const stillFree = (free: () => Iterable<Run>) => (): Iterable<Run> =>
+    wholeClusters(intersect(toExtents(free(), clusterSize, clusterBase), live?.() ?? []), geometry);
+  const beside = freeBeside(ground.found);
+  const anywhere = freeBeside([]);
+  const places: { readonly free: () => Iterable<Run>; readonly overLive: boolean }[] = [
+    ...(live === undefined
+      ? []
+      : [
+          { free: stillFree(beside), overLive: false },
+          { free: stillFree(anywhere), overLive: false },
+        ]),
+    { free: beside, overLive: true },
+    { free: anywhere, overLive: true },
+  ];
+  const patchLength = (extents: readonly Extent[]): ByteLength =>
+    journalLength(driver.patch(editor, (inner) => claimCopy(lodging, moves, mover, extents, inner)));
+  const oldJournal = (mover.journal?.slots.length ?? 0) * mover.homes.slotSize;
+  const wanted = roomForCopy(mover, oldJournal);
+  for (const { free, overLive } of places) {
+    try {
+      const { slotSize } = mover.homes;
+      const enough = mover.storedBytes - oldJournal;
+      const placement = planPlacement({ free, clusterSize, clusterBase, wanted, enough, slotSize });
+      const generation = nextGeneration(mover.commit!);
+      return {
+        from: mover,
+        plan: planRelocation({ image: mover, generation, placement, patchLength }),
+        overLive,
+      };
+    } catch (error) {
+      const isFull =
+        isHoldfastError(error, 'refused') && ['no-space', 'claim.no-space'].includes(error.detail.code);
+      if (!isFull) throw error;
+    }
+  }
+  throw immovable(image, mover, 'there is no room to move it out of the way', {
+    expected: `about ${formatBytes(wanted)} in pieces of at least ${formatBytes(Math.max(mover.homes.slotSize, clusterSize))}`,
+    found: `${formatBytes(totalLength(anywhere()) * clusterSize)} that are free in the chosen image and outside of all images`,
+  });
+};
+
+/** Throws `refused` (`collision`). */
+const requireMovable = (image: Image, mover: Image, partition: Guard): void => {
+  if (mover.unknownRoCompat !== 0) throw immovable(image, mover, 'only a newer version may write it');
+  if (mover.state !== 'committed' || mover.streams.length === 0) {
+    throw immovable(image, mover, `it cannot be copied: ${mover.reason ?? 'no anchor of it opens'}`);
+  }
+  if (mover.commit === undefined || standingCommitHomes(partition, mover) === undefined) {
+    throw immovable(image, mover, 'it cannot be copied: its commit record is lost');
+  }
+};
+
+/** Reads every slot that is to be copied, before anything is written. Throws `refused` (`collision`). */
+export const checkMoves = async (
+  context: JobContext,
+  image: Image,
+  moves: readonly Move[],
+): Promise<void> => {
+  for (const { from } of moves) {
+    try {
+      let told = 0;
+      for (const done of checkRelocatable(from)) {
+        if (done - told < MIB) continue;
+        told = done;
+        context.progress('verify-slots', done, from.storedBytes);
+        await context.checkpoint();
+      }
+    } catch (error) {
+      if (!isHoldfastError(error, 'corrupt') && !isHoldfastError(error, 'io')) throw error;
+      throw immovable(image, from, `it cannot be copied whole: ${error.message}`);
+    }
+  }
+};

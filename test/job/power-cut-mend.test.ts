@@ -1,0 +1,82 @@
+import test from 'ava';
+import type { MemoryDevice } from '../../rescue/device/memory.ts';
+import { Recorder } from '../../rescue/device/recorder.ts';
+import { extDriver } from '../../rescue/fs/ext/ext.ts';
+import { JobContext } from '../../rescue/job/context.ts';
+import { repairOn } from '../../rescue/job/repair.ts';
+import { verifyFrames } from '../../rescue/job/verify-image.ts';
+import { listContainers } from '../../rescue/job/volume.ts';
+import { displaceOn, downInPieces } from './displace.ts';
+import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
+import { type Cut, cutsOf, spreadOver } from './power-cut/medium.ts';
+import { attempt, Log } from './power-cut/report.ts';
+import { accessTo, faultsOfImages, makeWorld, ownersWork, VOLUMES, type World } from './power-cut/world.ts';
+
+/** Power cuts while a container that was moved is put right: the image must open at any time, and the command end what it began. */
+
+const faultsOfMoved = async (context: JobContext, device: MemoryDevice, id: string): Promise<string[]> => {
+  const faults: string[] = [];
+  const whole = listContainers(device, extDriver.open(device)).flatMap(({ image, displaced }) => {
+    const each = image ?? displaced;
+    return each?.id === id && each.state === 'committed' ? [each] : [];
+  });
+  if (whole.length === 0) return ['the image does not open any more'];
+  for (const image of whole)
+    await verifyFrames(context, image, image.control.spaces, ({ reason }) => faults.push(reason));
+  return faults;
+};
+
+const afterRepair = async ({ court, context, tree, factory }: World, cut: Cut): Promise<string[]> => {
+  const faults = court.faultsWhenMended(cut.device, tree);
+  if (faults.length > 0) return faults;
+  return faultsOfMoved(context, court.lift(), factory.id);
+};
+
+const runAgain = async (world: World, medium: MemoryDevice, tree = world.tree): Promise<string[]> => {
+  const { court, context, factory } = world;
+  await repairOn(context, accessTo(medium), factory.id);
+  return [...court.faults(medium, tree), ...(await faultsOfImages(context, medium, ['factory']))];
+};
+
+const afterOwner = async (world: World, cut: Cut): Promise<string[]> => {
+  const { court } = world;
+  court.faultsWhenMended(cut.device, world.tree);
+  const tree = court.own(ownersWork);
+  return runAgain(world, court.lift(), tree);
+};
+
+const ALL = [
+  ['ext2', 'in place'],
+  ['ext4 with a journal', 'as a copy'],
+  ['ext4 with a journal', 'in place'],
+  ['ext2', 'as a copy'],
+] as const satisfies readonly (readonly [keyof typeof VOLUMES, string])[];
+
+// Each medium costs seconds; what is left out differs in nothing but the file system's own journal.
+for (const [volume, how] of DEPTH.unchecked ? ALL : ALL.slice(0, 2)) {
+  test(`${CUTS} of a repair ${how}: ${volume}`, async (t) => {
+    const context = new JobContext({ now: 1_800_000_000 });
+    t.teardown(() => context.close());
+    const world = await makeWorld(t, context, volume);
+    const { factory } = world;
+    const clusters = factory.homes.slotSize / VOLUMES[volume].blockSize;
+    const before = world.device.snapshot();
+    displaceOn(before, downInPieces(how === 'in place' ? clusters : clusters - 3));
+    t.deepEqual(await faultsOfMoved(context, before, factory.id), []);
+    const recorder = new Recorder(before.snapshot());
+    const said = await repairOn(context, accessTo(recorder), factory.id);
+    t.regex(said[0]!, how === 'in place' ? /say again where they lie/ : /written anew/);
+    const log = new Log();
+    const cuts = () => cutsOf(before, recorder.events, { everyFrom: 0, ...DEPTH });
+    for (const cut of spreadOver(cuts, DEPTH.most)) {
+      log.next(cut.what);
+      log.add('after repair', await attempt(() => afterRepair(world, cut)));
+      log.add('run again', await attempt(() => runAgain(world, cut.device.snapshot())));
+      if (cut.torn && !DEPTH.unchecked) continue;
+      log.add('owner in between', await attempt(() => afterOwner(world, cut)));
+    }
+    t.log(`${log.tried} media tried`);
+    t.deepEqual(log.faults.slice(0, 20), []);
+    t.true(log.tried >= enoughMedia(26));
+  });
+}

@@ -1,0 +1,184 @@
+import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { intersect, normalise, totalLength } from '../../rescue/bytes/runs.ts';
+import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
+import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
+import { MIB, type Run } from '../../rescue/units.ts';
+import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import type { Tree } from '../support/tree.ts';
+import { makeVolume, type VolumeOptions } from '../support/volume.ts';
+import { extentsOf, treeMustBe } from './cycle.ts';
+import { ownersClusters } from './owners-clusters.ts';
+import { infoOf, listImages, makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
+import { fillStage, mountStage, type Stage, stageMustBeClean, treeOf } from './stage.ts';
+
+const BLOCK = 4096;
+
+/** What was on the volume when an image was made. */
+interface State {
+  readonly image: ImageSummary;
+  readonly tree: Tree;
+  readonly clusters: readonly Run[];
+}
+
+const volume = (t: ExecutionContext, options: Partial<VolumeOptions> = {}): Stage => {
+  const size = 48 * MIB;
+  const file = makeVolume(join(temporaryFolder(t), 'volume'), { size, blockSize: BLOCK, ...options });
+  return { file, start: 0, size };
+};
+
+const withMount = (t: ExecutionContext, stage: Stage, body: (top: string) => void): void => {
+  const mount = mountStage(t, stage);
+  body(mount.path);
+  mount.unmount();
+};
+
+const stateNow = async (
+  t: ExecutionContext,
+  stage: Stage,
+  request: Parameters<typeof makeImage>[1],
+): Promise<State> => {
+  const tree = treeOf(t, stage);
+  const clusters = ownersClusters(stage.file);
+  const { image } = await makeImage(stage.file, request);
+  t.deepEqual(ownersClusters(stage.file), clusters, 'create takes nothing but the container');
+  return { image, tree, clusters };
+};
+
+/** Leaves `free` bytes, the rest is one file of noise. */
+const fillUp = (top: string, name: string, free: number): void => {
+  const { bavail, bsize } = statfsSync(top);
+  writeFileSync(join(top, name), noiseSource(name)(bavail * bsize - free));
+};
+
+const overlap = (image: ImageSummary, clusters: readonly Run[]): number =>
+  totalLength(
+    intersect(
+      normalise(image.extents.map(([start, length]) => ({ start: start / BLOCK, length: length / BLOCK }))),
+      clusters,
+    ),
+  );
+
+/** Images as the volume has them now, by id. */
+const imagesNow = async (stage: Stage): Promise<Map<string, ImageSummary>> => {
+  const { images } = await listImages(stage.file);
+  return new Map(images.filter(({ state }) => state === 'committed').map((each) => [each.id, each]));
+};
+
+/** Everything that must hold after a restore of `state` beside `others`. */
+const mustBeBack = async (
+  t: ExecutionContext,
+  stage: Stage,
+  state: State,
+  others: readonly State[],
+  when: string,
+): Promise<void> => {
+  t.notThrows(() => stageMustBeClean(stage), when);
+  treeMustBe(t, stage, state.tree, when);
+  t.deepEqual(ownersClusters(stage.file), state.clusters, `${when}: clusters in use`);
+  const images = await imagesNow(stage);
+  const ids = [state, ...others].map(({ image }) => image.id);
+  t.deepEqual([...images.keys()].sort(), ids.sort(), when);
+  const recorded = parseLocatorRecord(readFileSync(stage.file).subarray(512, 1024))?.images ?? [];
+  t.deepEqual(
+    recorded.map(({ imageId, generation }) => `${Buffer.from(imageId).toString('hex')}/${generation}`).sort(),
+    [...images.values()].map(({ id, generation }) => `${id}/${generation}`).sort(),
+    `${when}: locator record`,
+  );
+  for (const id of ids) {
+    t.deepEqual((await verifyImage(stage.file, { image: id })).problems, [], `${when}: ${id}`);
+  }
+};
+
+/** An image that lies where the one before it has data. */
+const collide = async (
+  t: ExecutionContext,
+  stage: Stage,
+  first: 'user' | 'factory',
+): Promise<{ readonly early: State; readonly late: State }> => {
+  fillStage(t, stage, { size: MIB, entries: 60 }, (top) => {
+    // Files fill a volume from below, images from above.
+    fillUp(top, 'low', 12 * MIB);
+    fillUp(top, 'large', MIB / 4);
+    rmSync(join(top, 'low'));
+  });
+  const early = await stateNow(t, stage, { kind: first });
+  withMount(t, stage, (top) => {
+    rmSync(join(top, 'large'));
+    writeFileSync(join(top, 'new'), noiseSource('new')(MIB));
+  });
+  const late = await stateNow(t, stage, { kind: first === 'user' ? 'factory' : 'user' });
+  t.true(overlap(late.image, early.clusters) > 0, 'the second lies where the first has data');
+  return { early, late };
+};
+
+const VARIANTS: readonly (readonly [string, 'user' | 'factory', Partial<VolumeOptions>])[] = [
+  ['factory image first, ext4', 'factory', {}],
+  ['user image first, ext4', 'user', {}],
+  ['factory image first, ext4 without a journal', 'factory', { features: ['^has_journal'] }],
+  ['factory image first, ext2', 'factory', { type: 'ext2' }],
+];
+
+for (const [what, first, options] of VARIANTS) {
+  test.serial(`the older state and then the newer one, both images whole: ${what}`, async (t) => {
+    const stage = volume(t, options);
+    const { early, late } = await collide(t, stage, first);
+    const intents: Intent[] = [];
+    const confirm = async (intent: Intent): Promise<boolean> => {
+      intents.push(intent);
+      return true;
+    };
+    const sealed = digestOf(stage.file, extentsOf(early.image.sealedExtents));
+    const dry = await restoreImage(stage.file, { image: early.image.id, dryRun: true, confirm });
+    t.false(dry.written);
+    const restored = await restoreImage(stage.file, { image: early.image.id, confirm });
+    for (const { keeps } of intents)
+      t.true(
+        keeps.some((line) => /MiB are moved out of the way first/.test(line)),
+        keeps.join('\n'),
+      );
+    t.deepEqual([...restored.imagesKept].sort(), [early.image.id, late.image.id].sort());
+    await mustBeBack(t, stage, early, [late], 'the older state');
+    const moved = (await imagesNow(stage)).get(late.image.id)!;
+    t.like(moved, {
+      generation: 2,
+      sequence: late.image.sequence,
+      created: late.image.created,
+      name: late.image.name,
+      kind: late.image.kind,
+      usedBytes: late.image.usedBytes,
+    });
+    t.is(overlap(moved, early.clusters), 0);
+    t.regex((await infoOf(stage.file, moved.id)).facts.flat().join('\n'), /relocated/i);
+    // Nothing of the old place is left to be found, also where no file system says what is stale.
+    const images = [...(await imagesNow(stage)).values()];
+    overwriteWithNoise(stage.file, extentsOf(images.flatMap(({ extents }) => extents)));
+    const { images: found } = await listImages(stage.file, { depth: 'full' });
+    t.deepEqual(found.map(({ id, generation }) => `${id}/${generation}`).sort(), [
+      ...[`${early.image.id}/1`, `${late.image.id}/2`].sort(),
+    ]);
+    for (const [state, other] of [
+      [late, early],
+      [early, late],
+      [late, early],
+    ] as const) {
+      await restoreImage(stage.file, { image: state.image.id });
+      await mustBeBack(
+        t,
+        stage,
+        state,
+        [other],
+        state === late ? 'the newer state' : 'the older state again',
+      );
+    }
+    t.is(digestOf(stage.file, extentsOf(early.image.sealedExtents)), sealed);
+    t.is((await imagesNow(stage)).get(late.image.id)!.generation, 2, 'once moved, it is in nobody’s way');
+    // What the volume is worth afterwards: another image, and both go.
+    await removeImage(stage.file, { image: late.image.id });
+    t.deepEqual([...(await imagesNow(stage)).keys()], [early.image.id]);
+    t.deepEqual(ownersClusters(stage.file), late.clusters);
+    t.notThrows(() => stageMustBeClean(stage));
+  });
+}

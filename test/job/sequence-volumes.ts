@@ -1,0 +1,85 @@
+import { hash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Run } from '../../rescue/units.ts';
+import { MIB } from '../../rescue/units.ts';
+import { type Cleanup, withCleanup } from '../support/cleanup.ts';
+import { e2fsckClean } from '../support/judges.ts';
+import { mountFile } from '../support/loop.ts';
+import { noiseSource } from '../support/noise.ts';
+import { makeVolume, type VolumeOptions } from '../support/volume.ts';
+import { ownersClusters } from './owners-clusters.ts';
+
+/** One thing that an owner does to one file in the root. */
+export interface Edit {
+  readonly name: string;
+  /** Bytes of noise; undefined: the file goes. */
+  readonly size: number | undefined;
+  readonly seed: string;
+}
+
+/** A small volume of some file system for sequences of jobs, and what other people's programs say of it. */
+export interface SequenceVolume {
+  readonly name: string;
+  /** Bytes. */
+  readonly size: number;
+  make(path: string): void;
+  /** As the owner's system would; what does not fit is cut short. */
+  change(path: string, edits: readonly Edit[]): Promise<void>;
+  /** Files in the root by name, each with a digest of its content; the images left out. */
+  contents(path: string): Promise<ReadonlyMap<string, string>>;
+  faults(path: string): string[];
+  /** Clusters in use for anything but the images. */
+  ownersClusters(path: string): readonly Run[];
+}
+
+const withMount = <T>(path: string, readOnly: boolean, body: (top: string) => T): Promise<T> =>
+  withCleanup(async (cleanup: Cleanup) => {
+    const mount = mountFile(cleanup, path, { readOnly });
+    try {
+      return body(mount.path);
+    } finally {
+      mount.unmount();
+    }
+  });
+
+const apply = (top: string, { name, size, seed }: Edit): void => {
+  const path = join(top, name);
+  if (size === undefined) {
+    if (existsSync(path)) rmSync(path);
+    return;
+  }
+  try {
+    writeFileSync(path, noiseSource(seed)(size));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
+};
+
+const ext = (name: string, options: VolumeOptions): SequenceVolume => ({
+  name,
+  size: options.size,
+  make: (path) => {
+    makeVolume(path, options);
+  },
+  change: (path, edits) =>
+    withMount(path, false, (top) => {
+      for (const edit of edits) apply(top, edit);
+    }),
+  contents: (path) =>
+    withMount(path, true, (top) => {
+      const names = readdirSync(top).filter((each) => each !== '.holdfast' && each !== 'lost+found');
+      return new Map(names.sort().map((each) => [each, hash('sha256', readFileSync(join(top, each)))]));
+    }),
+  faults: (path) => {
+    const { clean, output } = e2fsckClean(path);
+    return clean ? [] : [output];
+  },
+  ownersClusters,
+});
+
+/** Each file system adds its own here. */
+export const SEQUENCE_VOLUMES: readonly SequenceVolume[] = [
+  ext('ext4', { size: 16 * MIB, blockSize: 1024 }),
+  ext('ext2', { size: 12 * MIB, type: 'ext2', blockSize: 1024 }),
+];
