@@ -4,26 +4,18 @@ import { openContent } from './content.ts';
 import { directoryEntries, openNameIndex } from './directory.ts';
 import type { NtfsFile } from './file.ts';
 import { AT_BITMAP, NAME_INDEX } from './layout.ts';
-import { compareNames, readUpCase, type UpCase } from './names.ts';
+import { compareNames } from './names.ts';
 import { at, gather, type Put, problem } from './problems.ts';
 import { isMeant, referenceOf } from './record.ts';
 import { formatReference } from './reference.ts';
-import type { NtfsVolume } from './volume.ts';
 
-const tables = new WeakMap<NtfsVolume, UpCase>();
-
-const upCaseOf = (volume: NtfsVolume): UpCase => {
-  const known = tables.get(volume);
-  if (known !== undefined) return known;
-  const table = readUpCase(volume);
-  tables.set(volume, table);
-  return table;
-};
-
-/** The bitmap that says which blocks of a folder's index are in use. */
-const blockMarks = (file: NtfsFile, count: number): PagedBitmap | undefined => {
+/** Says which blocks of a folder's index are in use; blocks behind the end of its bitmap are not. */
+const blockMarks = (file: NtfsFile): ((block: number) => boolean) => {
   const content = openContent(file, AT_BITMAP, NAME_INDEX);
-  return content === undefined ? undefined : new PagedBitmap(content, count, file.record.place);
+  if (content === undefined) return () => false;
+  const count = 8 * content.size;
+  const bits = new PagedBitmap(content, count, file.record.place);
+  return (block) => block < count && bits.isSet(block);
 };
 
 /**
@@ -34,21 +26,18 @@ export const folderProblems = (check: Check, file: NtfsFile, put: Put): void => 
   const { record } = file;
   const folder = referenceOf(record);
   const whole = gather(put, () => {
-    const upCase = upCaseOf(check.volume);
+    const { upCase } = check;
     const index = openNameIndex(file);
-    const marks =
-      index.blocks === undefined
-        ? undefined
-        : blockMarks(file, Math.floor(index.blocks.size / index.blockSize));
+    const isMarked = blockMarks(file);
     let unmarked: number | undefined;
-    let ordered = true;
+    let ordered = upCase !== undefined;
     let last: string | undefined;
     const onBlock = (block: number): void => {
-      if (unmarked === undefined && marks?.isSet(block) !== true) unmarked = block;
+      if (unmarked === undefined && !isMarked(block)) unmarked = block;
     };
     for (const { parent, reference, name, namespace, place } of directoryEntries(index, onBlock)) {
       check.ledger.listed({ folder, file: reference, name, namespace });
-      if (ordered && last !== undefined && compareNames(upCase, last, name) >= 0) {
+      if (ordered && upCase !== undefined && last !== undefined && compareNames(upCase, last, name) >= 0) {
         ordered = false;
         put(problem('ntfs.index-order', at(place.structure, place.offset)));
       }

@@ -9,7 +9,7 @@ import { extentRuns, type NtfsFile, openRecord } from './file.ts';
 import { AT_ATTRIBUTE_LIST, AT_FILE_NAME, RECORD_IS_DIRECTORY } from './layout.ts';
 import { usedRecords } from './mft-records.ts';
 import type { NameLedger } from './name-ledger.ts';
-import { parseFileName } from './names.ts';
+import { parseFileName, type UpCase } from './names.ts';
 import { at, gather, type Put, problem } from './problems.ts';
 import { isInUse, isMeant, type MftRecord, ownAttributes, parseRecord, referenceOf } from './record.ts';
 import { type FileReference, formatReference } from './reference.ts';
@@ -23,6 +23,8 @@ export interface Check {
   readonly clusters: PagedBitmap;
   /** The bitmap of $MFT. */
   readonly marks: PagedBitmap;
+  /** Undefined if it could not be read: then nothing is said of the order of names. */
+  readonly upCase: UpCase | undefined;
   readonly ledger: NameLedger;
   /** Numbers of records that could not be read: nothing more is said of names that need them. */
   readonly damagedRecords: NumberSet;

@@ -9,7 +9,8 @@ import { recordProblems } from './check-records.ts';
 import { type Content, requireContent } from './content.ts';
 import { AT_BITMAP, AT_DATA, FILE_MFT, FILE_MFTMIRR, MIRRORED_RECORDS, RECORD_HEADER } from './layout.ts';
 import { NameLedger } from './name-ledger.ts';
-import { at, guarded, problem } from './problems.ts';
+import { readUpCase, type UpCase } from './names.ts';
+import { at, gather, guarded, problem } from './problems.ts';
 import { removeUpdateSequence } from './update-sequence.ts';
 import type { NtfsVolume } from './volume.ts';
 
@@ -32,8 +33,18 @@ function* fileProblems(volume: NtfsVolume): Generator<Problem> {
     volume.recordCount,
     mft.record.place,
   );
+  let upCase: UpCase | undefined;
+  const found: Problem[] = [];
+  gather(
+    (each) => found.push(each),
+    () => {
+      upCase = readUpCase(volume);
+    },
+  );
+  yield* found;
   const check = {
     volume,
+    upCase,
     clusters,
     marks,
     ledger: new NameLedger(),

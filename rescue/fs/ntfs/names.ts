@@ -37,6 +37,9 @@ export const parseFileName = (bytes: Uint8Array, place: Place): FileName => {
 /** The volume's own table of upper case: one UTF-16 unit for each. */
 export type UpCase = Uint16Array;
 const UPCASE_UNITS = 65536;
+/** A to Z; their lower case is so much further. */
+const ASCII_LETTERS = Array.from({ length: 26 }, (_, index) => 0x41 + index);
+const LOWER_CASE = 0x20;
 
 /** Reads $UpCase: 128 KiB. Throws `corrupt` (`ntfs.upcase`, ...), `io`. */
 export const readUpCase = (volume: NtfsVolume): UpCase => {
@@ -55,6 +58,10 @@ export const readUpCase = (volume: NtfsVolume): UpCase => {
   const table = new Uint16Array(UPCASE_UNITS);
   for (let unit = 0; unit < UPCASE_UNITS; unit += 1)
     table[unit] = bytes[2 * unit]! | (bytes[2 * unit + 1]! << 8);
+  // A table of zeros, as damage leaves it, would make all names of one length the same.
+  const sane = ASCII_LETTERS.every((unit) => table[unit] === unit && table[unit + LOWER_CASE] === unit);
+  if (!sane)
+    throw corrupt('$UpCase is no table of upper case', { code: 'ntfs.upcase', ...file.record.place });
   return table;
 };
 

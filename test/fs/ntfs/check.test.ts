@@ -215,6 +215,11 @@ const DAMAGES: readonly Damage[] = [
     expected: ['ntfs.entry-without-name', 'ntfs.name-without-entry'],
   },
   {
+    name: 'a table of upper case that is none',
+    make: (volume) => volume.device.write(firstCluster(volume, '/$UpCase') * 4096, new Uint8Array(4096)),
+    expected: ['ntfs.upcase'],
+  },
+  {
     name: 'a mirror that differs',
     make: (volume) => {
       const { parameters } = volume.volume;
@@ -318,6 +323,7 @@ const windowed = (device: MemoryDevice, window: number, used: number): string[] 
     volume,
     clusters: clusterBitmap(volume),
     marks,
+    upCase: undefined,
     ledger: new NameLedger(),
     damagedRecords: new NumberSet(),
     damagedFolders: new NumberSet(),
