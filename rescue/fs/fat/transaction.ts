@@ -23,11 +23,16 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
   const plain = recorded.build();
   if (plain.phases.length === 0) return plain;
   const volume = new FatVolume(device);
-  const marks = [...marksOf(volume)];
+  // The first is the one that is asked for first: it goes before all others and comes back behind them, so that there is no moment at
+  // which the volume seems clean and its FATs differ in their marks.
+  const [first, ...others] = marksOf(volume);
+  const marks = first === undefined ? [] : [first, ...others];
   const builder = new PatchBuilder(device);
   const mark = (): void => {
     for (const each of marks) set(builder, each, each.dirty);
   };
+  if (first !== undefined) set(builder, first, first.dirty);
+  builder.barrier();
   mark();
   builder.barrier();
   for (const phase of plain.phases) {
@@ -39,7 +44,9 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
     mark();
     builder.barrier();
   }
-  for (const each of marks) set(builder, each, each.before);
+  for (const each of others) set(builder, each, each.before);
+  builder.barrier();
+  if (first !== undefined) set(builder, first, first.before);
   return builder.build();
 };
 
