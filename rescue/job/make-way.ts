@@ -55,8 +55,8 @@ export const runsWithin = (extents: readonly Extent[], { control }: Image): Run[
   return clusterRuns(extents, clusterSize, clusterBase);
 };
 
-/** Bytes of the survivor that lie where the chosen image has data. */
-const sharedBytes = (image: Image, survivor: Image): ByteLength =>
+/** Bytes of the survivor that lie where the image has data. */
+export const sharedBytes = (image: Image, survivor: Image): ByteLength =>
   totalLength(intersect(image.inUse(), normalise(runsWithin(survivor.extents, image)))) *
   image.control.geometry.clusterSize;
 
@@ -133,7 +133,7 @@ const clustersAround = (
 
 /**
  * Finds a place for each image that lies in the way and claims it in the view, one after the other. A copy lies in clusters that are
- * free in the volume that is to come about, outside of all containers, the old copy among them; if there is room, in clusters that are free in the
+ * free in the volume that is to come about and were free in the one that it holds, outside of all containers, the old copy among them; if there is room, in clusters that are free in the
  * volume as it is, so that nothing is lost before all copies are whole. Writes nothing. Throws `refused` (`collision`).
  */
 export const makeWay = (lodging: Lodging, ground: Ground, movers: readonly Image[]): Move[] => {
@@ -187,7 +187,11 @@ const placeCopy = (
       ...images.flatMap(({ extents }) => clustersAround(extents, geometry)),
     ]);
     return (): Iterable<Run> =>
-      subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), held.spans);
+      // Nor where the moved image itself has data: it could not be restored from there.
+      subtract(
+        subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), held.spans),
+        mover.inUse(),
+      );
   };
   const stillFree = (free: () => Iterable<Run>) => (): Iterable<Run> =>
     wholeClusters(intersect(toExtents(free(), clusterSize, clusterBase), live?.() ?? []), geometry);
@@ -226,7 +230,7 @@ const placeCopy = (
   }
   throw immovable(image, mover, 'there is no room to move it out of the way', {
     expected: `about ${formatBytes(wanted)} in pieces of at least ${formatBytes(Math.max(mover.homes.slotSize, clusterSize))}`,
-    found: `${formatBytes(totalLength(anywhere()) * clusterSize)} that are free in the chosen image and outside of all images`,
+    found: `${formatBytes(totalLength(anywhere()) * clusterSize)} that are free in both images and outside of all images`,
   });
 };
 

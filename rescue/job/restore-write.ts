@@ -33,10 +33,9 @@ export interface WritePlan {
   readonly moves: readonly Move[];
 }
 
-/** How far a restore has come. */
+/** How far a restore has come: what was there stands, or is gone, or the volume is back and only leftovers are cleared away. */
 export interface WriteProgress {
-  /** Whether what stood on the partition is gone. */
-  destroying: boolean;
+  stage: 'standing' | 'destroyed' | 'back';
 }
 
 /**
@@ -59,7 +58,7 @@ export const writeRestored = async (
   // Where all copies fit into what is free now, the volume stands until they are whole.
   const standing = moves.every(({ overLive }) => !overLive);
   const early = standing ? await copyImages(context, place, moves) : [];
-  progress.destroying = true;
+  progress.stage = 'destroyed';
   for (const { start, length } of recognition.spans) partition.write(start, new Uint8Array(length));
   partition.flush();
   const copied = standing ? early : await copyImages(context, place, moves);
@@ -92,6 +91,7 @@ export const writeRestored = async (
   }
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
+  progress.stage = 'back';
   await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from)]);
   noteRestored(context, { ...source, kept }, partition, lost.count > 0);
   const images = kept.map((each) => each.image);

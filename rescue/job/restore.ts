@@ -58,6 +58,12 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
   }
 };
 
+const UNFINISHED: Readonly<Record<WriteProgress['stage'], string>> = {
+  standing: 'is as it was but for free clusters, and all images are untouched.',
+  destroyed: 'is half restored and cannot be mounted; the image is untouched.',
+  back: 'is restored, but for notes in the images.',
+};
+
 interface Outcome {
   readonly written: boolean;
   readonly table: RestoreResult['partitionTable'];
@@ -100,6 +106,7 @@ export const restoreTo = async (
     image,
     source.kept.map((each) => each.image),
     { partition: place.partition, found: beside(source) },
+    (place.subject?.diskOffset ?? 0) + place.start,
   );
   await checkMoves(context, image, final.moves);
   const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost, final.moves));
@@ -114,16 +121,14 @@ export const restoreTo = async (
   } as const;
   if (request.dryRun) return { ...outcome, written: false };
   await context.checkpoint();
-  const progress: WriteProgress = { destroying: false };
+  const progress: WriteProgress = { stage: 'standing' };
   try {
     const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
     await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(
       error as Error,
-      progress.destroying
-        ? `${place.path} is half restored and cannot be mounted; the image is untouched. Run the same command again.`
-        : `${place.path} is as it was but for free clusters, and all images are untouched. Run the same command again.`,
+      `${place.path} ${UNFINISHED[progress.stage]} Run the same command again.`,
     );
   }
   return { ...outcome, written: true };

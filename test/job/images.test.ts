@@ -129,7 +129,7 @@ test.serial('a newer image that lies where the older had data is not destroyed u
   t.regex(error.message, new RegExp(`image ${second.id.slice(0, 8)} lies where`));
   t.regex(
     error.message,
-    /no room .*expected about [\d.]+ MiB.*found [\d.]+ [KM]iB that are free.*--to.*--drop/,
+    /no room .*expected about [\d.]+ MiB.*found [\d.]+ [KM]iB that are free in both.*--to.*--drop/,
   );
   await refusedUntouched(
     t,

@@ -1,5 +1,6 @@
 import { normalise, subtract } from '../../rescue/bytes/runs.ts';
 import { openFile } from '../../rescue/device/file.ts';
+import { ReadableWindow } from '../../rescue/device/window.ts';
 import { extDriver } from '../../rescue/fs/ext/ext.ts';
 import type { Run } from '../../rescue/units.ts';
 import { debugfs } from '../fs/ext/e2fsprogs.ts';
@@ -25,13 +26,15 @@ const blocksOfContainers = (path: string): number[] => {
 
 /**
  * Clusters of an ext volume (without bigalloc, from block 0) that are in use for anything but the images: what a create must
- * leave as it was, and a restore bring back, to the cluster.
+ * leave as it was, and a restore bring back, to the cluster. `start` and `size`: of the partition, in bytes of the file.
  */
-export const ownersClusters = (path: string): Run[] => {
+export const ownersClusters = (path: string, start = 0, size?: number): Run[] => {
   const device = openFile(path);
   try {
-    const held = blocksOfContainers(path).map((block) => ({ start: block, length: 1 }));
-    return [...subtract(extDriver.open(device).allocation(), normalise(held))];
+    const partition = new ReadableWindow(device, { start, length: size ?? device.size - start });
+    const held = blocksOfContainers(start === 0 ? path : `${path}?offset=${start}`);
+    const runs = held.map((block) => ({ start: block, length: 1 }));
+    return [...subtract(extDriver.open(partition).allocation(), normalise(runs))];
   } finally {
     device.close();
   }

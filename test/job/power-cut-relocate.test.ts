@@ -32,6 +32,9 @@ import {
 } from './power-cut/world.ts';
 import { restoreImage } from './requests.ts';
 
+/** Each medium costs several restores: half as many as elsewhere. */
+const MOST = Math.ceil(DEPTH.most / 2);
+
 /** A volume on which restoring the factory image moves the user image out of the way. */
 interface Scene {
   readonly court: Court;
@@ -189,7 +192,7 @@ for (const [volume, isWreck] of [
     let owned = 0;
     for (const cut of spreadOver(
       () => cutsOf(scene.device, recorder.events, { everyFrom: 0, ...DEPTH }),
-      DEPTH.most,
+      MOST,
     )) {
       log.next(cut.what);
       log.add('images', await attempt(() => imagesAfterCut(context, scene, cut.device)));
@@ -202,7 +205,7 @@ for (const [volume, isWreck] of [
     }
     t.log(`${log.tried} media tried, ${owned} of them after the owner had gone on`);
     t.deepEqual(log.faults.slice(0, 20), []);
-    t.true(log.tried >= enoughMedia(60));
+    t.true(log.tried >= Math.min(MOST, enoughMedia(60)));
     if (!isWreck) t.true(owned > 0);
   });
 }

@@ -1,20 +1,30 @@
-import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { intersect, normalise, totalLength } from '../../rescue/bytes/runs.ts';
 import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
-import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
+import { restore } from '../../rescue/job/restore.ts';
+import { type ImageSummary, type Intent, UnfinishedError } from '../../rescue/job/results.ts';
 import { MIB, type Run } from '../../rescue/units.ts';
-import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { makeDisk } from '../support/disk.ts';
+import { duplicate } from '../support/duplicate.ts';
+import { digestOf, noiseSource, overwriteWithNoise, sameBytes } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import type { Tree } from '../support/tree.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
 import { extentsOf, treeMustBe } from './cycle.ts';
 import { ownersClusters } from './owners-clusters.ts';
-import { infoOf, listImages, makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
+import { infoOf, listImages, makeImage, NOW, removeImage, restoreImage, verifyImage } from './requests.ts';
 import { fillStage, mountStage, type Stage, stageMustBeClean, treeOf } from './stage.ts';
 
 const BLOCK = 4096;
+const RESTORE = {
+  drop: [],
+  salvage: false,
+  verifyAfter: true,
+  dryRun: false,
+  confirm: async () => true,
+} as const;
 
 /** What was on the volume when an image was made. */
 interface State {
@@ -29,6 +39,8 @@ const volume = (t: ExecutionContext, options: Partial<VolumeOptions> = {}): Stag
   return { file, start: 0, size };
 };
 
+const clustersOf = ({ file, start, size }: Stage): Run[] => ownersClusters(file, start, size);
+
 const withMount = (t: ExecutionContext, stage: Stage, body: (top: string) => void): void => {
   const mount = mountStage(t, stage);
   body(mount.path);
@@ -41,9 +53,13 @@ const stateNow = async (
   request: Parameters<typeof makeImage>[1],
 ): Promise<State> => {
   const tree = treeOf(t, stage);
-  const clusters = ownersClusters(stage.file);
-  const { image } = await makeImage(stage.file, request);
-  t.deepEqual(ownersClusters(stage.file), clusters, 'create takes nothing but the container');
+  const clusters = clustersOf(stage);
+  const { partition } = stage;
+  const { image } = await makeImage(stage.file, {
+    ...(partition === undefined ? {} : { partition }),
+    ...request,
+  });
+  t.deepEqual(clustersOf(stage), clusters, 'create takes nothing but the container');
   return { image, tree, clusters };
 };
 
@@ -53,10 +69,12 @@ const fillUp = (top: string, name: string, free: number): void => {
   writeFileSync(join(top, name), noiseSource(name)(bavail * bsize - free));
 };
 
-const overlap = (image: ImageSummary, clusters: readonly Run[]): number =>
+const overlap = ({ start: base }: Stage, image: ImageSummary, clusters: readonly Run[]): number =>
   totalLength(
     intersect(
-      normalise(image.extents.map(([start, length]) => ({ start: start / BLOCK, length: length / BLOCK }))),
+      normalise(
+        image.extents.map(([start, length]) => ({ start: (start - base) / BLOCK, length: length / BLOCK })),
+      ),
       clusters,
     ),
   );
@@ -77,7 +95,7 @@ const mustBeBack = async (
 ): Promise<void> => {
   t.notThrows(() => stageMustBeClean(stage), when);
   treeMustBe(t, stage, state.tree, when);
-  t.deepEqual(ownersClusters(stage.file), state.clusters, `${when}: clusters in use`);
+  t.deepEqual(clustersOf(stage), state.clusters, `${when}: clusters in use`);
   const images = await imagesNow(stage);
   const ids = [state, ...others].map(({ image }) => image.id);
   t.deepEqual([...images.keys()].sort(), ids.sort(), when);
@@ -110,7 +128,7 @@ const collide = async (
     writeFileSync(join(top, 'new'), noiseSource('new')(MIB));
   });
   const late = await stateNow(t, stage, { kind: first === 'user' ? 'factory' : 'user' });
-  t.true(overlap(late.image, early.clusters) > 0, 'the second lies where the first has data');
+  t.true(overlap(stage, late.image, early.clusters) > 0, 'the second lies where the first has data');
   return { early, late };
 };
 
@@ -150,7 +168,7 @@ for (const [what, first, options] of VARIANTS) {
       kind: late.image.kind,
       usedBytes: late.image.usedBytes,
     });
-    t.is(overlap(moved, early.clusters), 0);
+    t.is(overlap(stage, moved, early.clusters), 0);
     t.regex((await infoOf(stage.file, moved.id)).facts.flat().join('\n'), /relocated/i);
     // Nothing of the old place is left to be found, also where no file system says what is stale.
     const images = [...(await imagesNow(stage)).values()];
@@ -178,7 +196,77 @@ for (const [what, first, options] of VARIANTS) {
     // What the volume is worth afterwards: another image, and both go.
     await removeImage(stage.file, { image: late.image.id });
     t.deepEqual([...(await imagesNow(stage)).keys()], [early.image.id]);
-    t.deepEqual(ownersClusters(stage.file), late.clusters);
+    t.deepEqual(clustersOf(stage), late.clusters);
     t.notThrows(() => stageMustBeClean(stage));
   });
 }
+
+test.serial('no room but where files are: the volume goes first, the images stay', async (t) => {
+  const stage = volume(t);
+  const { early, late } = await collide(t, stage, 'factory');
+  withMount(t, stage, (top) => fillUp(top, 'everything else', 64 * 1024));
+  const full = duplicate(stage.file, `${stage.file}.full`);
+  await restoreImage(stage.file, { image: early.image.id });
+  await mustBeBack(t, stage, early, [late], 'the older state');
+  t.is((await imagesNow(stage)).get(late.image.id)!.generation, 2);
+  await restoreImage(stage.file, { image: late.image.id });
+  await mustBeBack(t, stage, late, [early], 'the newer state');
+  // Cancelled while the copy is written: nothing is mounted that is not whole, and the same command ends it.
+  const stop = new AbortController();
+  const there = { ...stage, file: full };
+  const cancelled = restore(
+    { ...RESTORE, target: full, image: early.image.id },
+    {
+      now: NOW,
+      signal: stop.signal,
+      onEvent: (event) => {
+        if ('phase' in event && event.phase === 'relocate') stop.abort();
+      },
+    },
+  );
+  const error = await t.throwsAsync(cancelled, { instanceOf: UnfinishedError });
+  t.regex(error?.next ?? '', /half restored and cannot be mounted/);
+  await restoreImage(full, { image: early.image.id });
+  await mustBeBack(t, there, early, [late], 'after it was cancelled');
+});
+
+test.serial('on a disk whose table is lost with everything else', async (t) => {
+  const size = 48 * MIB;
+  const file = join(temporaryFolder(t), 'disk');
+  makeDisk(t, file, { size: size + 3 * MIB, table: 'gpt', partitions: [{ start: MIB, size }] });
+  makeVolume(file, { size, blockSize: BLOCK, offset: MIB });
+  const stage: Stage = { file, start: MIB, size, partition: 1 };
+  const { early, late } = await collide(t, stage, 'user');
+  overwriteWithNoise(file, extentsOf([...early.image.extents, ...late.image.extents]));
+  const restored = await restoreImage(file, { image: early.image.id });
+  t.is(restored.partitionTable, 'rebuilt');
+  await mustBeBack(t, stage, early, [late], 'the older state');
+  t.is((await imagesNow(stage)).get(late.image.id)!.generation, 2);
+  await restoreImage(file, { image: late.image.id });
+  await mustBeBack(t, stage, late, [early], 'the newer state');
+});
+
+test.serial(
+  'an image in the way that cannot be copied whole is not moved: refused, nothing written',
+  async (t) => {
+    const stage = volume(t);
+    const { early, late } = await collide(t, stage, 'factory');
+    // In the middle of a data slot.
+    const [start, length] = late.image.extents[0]!;
+    const handle = openSync(stage.file, 'r+');
+    writeSync(
+      handle,
+      noiseSource('damage')(512),
+      0,
+      512,
+      start + Math.floor(length / 2 / BLOCK) * BLOCK + 1024,
+    );
+    closeSync(handle);
+    const before = duplicate(stage.file, `${stage.file}.before`);
+    const error = await t.throwsAsync(() => restoreImage(stage.file, { image: early.image.id }));
+    t.regex(error.message, /lies where the chosen image has data.*cannot be copied whole.*--to.*--drop/);
+    t.true(sameBytes(before, stage.file));
+    await restoreImage(stage.file, { image: early.image.id, drop: [late.image.id] });
+    await mustBeBack(t, stage, early, [], 'with the other image dropped');
+  },
+);
