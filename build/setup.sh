@@ -12,9 +12,9 @@ set -eu
 NODE='libatomic1'
 # Programs that make and judge disks: mke2fs, e2fsck, debugfs; losetup, mount, partx; sfdisk; getfattr; getfacl.
 START="$NODE e2fsprogs util-linux mount fdisk attr acl"
-# FAT volumes: made and judged (dosfstools), filled and read (mtools). A second judge of GPTs (sgdisk). Who uses a file (fuser). strip, for the tests of the executable. xz, for xz-compressed
+# NTFS volumes: made, filled and judged (ntfs-3g). FAT volumes: made and judged (dosfstools), filled and read (mtools). A second judge of GPTs (sgdisk). Who uses a file (fuser). strip, for the tests of the executable. xz, for xz-compressed
 # images. The bench's peers. tmux, the terminal on which the screens are tried.
-TEST="$START dosfstools mtools gdisk psmisc binutils xz-utils partclone zstd tmux"
+TEST="$START dosfstools mtools gdisk psmisc binutils xz-utils partclone zstd tmux ntfs-3g"
 # strip takes 30 MB of symbols off the executable.
 BUILD="$NODE binutils"
 # What we measure ourselves against.

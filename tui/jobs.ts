@@ -129,22 +129,28 @@ export const startRestore = (ui: Ui, place: Place, image: ImageSummary, options:
   runOperation(ui, operation);
 };
 
-export const startVerify = (ui: Ui, place: Place, image: ImageSummary): void => {
+/** With `repair`, what can be mended is mended in between. */
+export const startVerify = (ui: Ui, place: Place, image: ImageSummary, repair = false): void => {
   const operation: Operation<VerifyResult> = {
-    title: 'Verify',
-    noun: 'the check',
+    title: repair ? 'Repair' : 'Verify',
+    noun: repair ? 'the repair' : 'the check',
     map: mapOf(image, []),
     marks: CREATE_MARKS,
     sentences: {
       scan: 'Looking for the image once more. Only reading.',
       'verify-slots': 'Checking the slots of the image. Only reading.',
       'verify-image': 'Checking every byte that the image holds. Only reading.',
+      mend: 'Writing where each slot of the image lies. Cut off, it can be run again.',
     },
-    invocation: { command: 'verify', target: place.target, values: { image: image.id } },
-    writes: false,
+    invocation: {
+      command: 'verify',
+      target: place.target,
+      values: { image: image.id, ...(repair ? { repair } : {}) },
+    },
+    writes: repair,
     typed: false,
     start: (_confirm, jobOptions) =>
-      ui.jobs.verify({ target: place.target, image: image.id, repair: false }, jobOptions),
+      ui.jobs.verify({ target: place.target, image: image.id, repair }, jobOptions),
     report: (result, _phases, width) => verifyReport(result, width),
     verdict: ({ problems }) =>
       problems.length === 0

@@ -129,7 +129,7 @@ const problemLines = (problem: Problem, width: number): string[] => {
 };
 
 const DAMAGED =
-  'What to do: make a new image if the partition itself is well (holdfast create); if it is not, what is whole of this one can be brought back with holdfast restore --salvage.';
+  'What to do: make a new image if the partition itself is well (holdfast create); if it is not, what is whole of this one can be brought back with holdfast restore --salvage. Places, anchors and commit records are mended by holdfast verify --repair.';
 
 const repairedLines = ({ repaired }: VerifyResult): string[] => {
   if (repaired === undefined) return [];

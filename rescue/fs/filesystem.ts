@@ -177,6 +177,11 @@ export interface FileSystemDriver {
   /** The opposite; removes the folder when it becomes empty. Throws `refused` (`release.not-found`), ... */
   release(editor: Editor, request: ReleaseRequest): void;
   /**
+   * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged,
+   * and comes to lie at `to`. Nothing to do for a file system that does not say.
+   */
+  moved(editor: Editor, places: { readonly from: ByteOffset; readonly to: ByteOffset }): void;
+  /**
    * Runs `edit` on an overlay of the device and returns what it changed, wrapped so that the volume survives a power
    * cut between any two writes of the patch: one jbd2 transaction where there is a journal; else marked dirty by
    * the first write and clean by the last. Writes nothing.

@@ -8,6 +8,7 @@ import { isHoldfastError } from '../errors.ts';
 import type { FileSystemKind } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import { containerTest } from '../locate/container-test.ts';
+import { isEfiSystem } from '../partition/companion.ts';
 import { carriesMedium } from '../partition/medium.ts';
 import type { Partition, Scheme } from '../partition/model.ts';
 import { readTable } from '../partition/table.ts';
@@ -41,6 +42,8 @@ export interface PartitionFacts {
   /** As Linux spells it. */
   readonly partuuid: string;
   readonly content: Content;
+  /** An EFI system partition: it belongs to the system beside it, and is not what people mean by a partition. */
+  readonly efiSystem?: true;
   readonly mountPoints: readonly string[];
 }
 
@@ -147,6 +150,7 @@ const partitionFacts = (
     type: entry.type,
     partuuid: entry.uuid,
     content: contentOf(device, { start: entry.start, length: entry.size }),
+    ...(isEfiSystem(entry) ? { efiSystem: true } : {}),
     mountPoints: path === null ? [] : (mounts.get(path) ?? []),
   };
 };

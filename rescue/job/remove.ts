@@ -64,13 +64,10 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
     refuseContainerFile(subject);
     const { partition, aid } = request;
     const located = await locateOn(context, subject, { depth: 'quick', partition, aid });
-    const begun = [...located.images, ...listedSiblings(subject.device, located.images)].find(
-      (each) =>
-        each.image.state === 'removed' &&
-        request.image.length >= 4 &&
-        each.image.id.startsWith(request.image),
-    );
-    const found = begun ?? (await selectNamed(context, subject, located, request));
+    const listed = listedSiblings(subject.device, located.images);
+    const found =
+      begunIn([...located.images, ...listed], request) ??
+      (await selectNamed(context, subject, located, request));
     // What a defragmenter moved is still listed here, and goes as any other.
     if (found.image.displaced === true || !['moved', 'foreign'].includes(found.state)) return found;
     throw refused(`image ${found.image.id.slice(0, 8)} is not at home: ${found.reason}`, {
@@ -82,17 +79,22 @@ const find = async (context: JobContext, request: RemoveRequest): Promise<Found>
   }
 };
 
+/** The image that is meant, if its removal was begun. */
+const begunIn = (found: readonly Found[], { image: id }: RemoveRequest): Found | undefined =>
+  found.find(({ image }) => image.state === 'removed' && id.length >= 4 && image.id.startsWith(id));
+
 /** Where quick depth ended before the image that is meant was met, it is looked for until it is. */
 const selectNamed = async (
   context: JobContext,
   subject: Subject,
   located: Located,
-  { image, partition, aid }: RemoveRequest,
+  request: RemoveRequest,
 ): Promise<Found> => {
+  const { image, partition, aid } = request;
   if (located.depth === 'full' || located.images.some((each) => isNamed(each, image)))
     return selectImage(located, image);
   const further = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
-  return selectImage(further, image);
+  return begunIn(further.images, request) ?? selectImage(further, image);
 };
 
 /** An image is in the lists of the others until all of it is removed; no file system lists it then, and no scan looks for it. */

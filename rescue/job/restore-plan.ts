@@ -13,7 +13,7 @@ import type { KnownPartition } from '../partition/merge.ts';
 import { planTable, type TablePlan } from '../partition/plan.ts';
 import { parseSavedTable, type SavedTable } from '../partition/saved.ts';
 import { type LiveTable, readTable } from '../partition/table.ts';
-import type { Run } from '../units.ts';
+import type { ByteOffset, Run } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { containerName } from './identity.ts';
 import { type Ground, inTheWay, type Move, makeWay, runsWithin } from './make-way.ts';
@@ -53,6 +53,8 @@ export const planView = (
   image: Image,
   survivors: readonly Image[],
   ground: Ground,
+  /** Where the volume comes to lie on its disk, in bytes; 0 where no disk is known around it. */
+  diskOffset: ByteOffset,
 ): VolumePlan => {
   const view = new ImageView(image, decodeXzBlocking);
   const driver = driverOf(image, view);
@@ -75,6 +77,9 @@ export const planView = (
     });
   }
   const moves = makeWay({ driver, editor, image, survivors }, ground, movers);
+  // A file, or a disk without a table, may be a copy that goes back to where it came from.
+  const { partitionOffset } = image.identity;
+  if (partitionOffset > 0 && diskOffset > 0) driver.moved(editor, { from: partitionOffset, to: diskOffset });
   // Zeroed, not stored: what must not come back to life, such as the head of a hibernation file.
   for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
   const changed = wholeWhereFree(image, new SpanSet(editor.changedExtents()));

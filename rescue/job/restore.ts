@@ -106,6 +106,7 @@ export const restoreTo = async (
     image,
     source.kept.map((each) => each.image),
     { partition: place.partition, found: beside(source) },
+    (place.subject?.diskOffset ?? 0) + place.start,
   );
   await checkMoves(context, image, final.moves);
   const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost, final.moves));

@@ -208,7 +208,10 @@ export const chooseSource = (disks: readonly DiskFacts[], target: KernelTarget):
     ...disk.partitions.map((partition) => ({ disk, partition })),
     ...(disk.content === null ? [] : [{ disk, partition: undefined }]),
   ]);
-  const named = all.filter((each) => isSource(each) && isMeantSource(each, target));
+  const fit = all.filter((each) => isSource(each) && isMeantSource(each, target));
+  const systems = fit.filter(({ partition }) => partition?.efiSystem !== true);
+  // An EFI system partition is meant where it is named, or where there is nothing else.
+  const named = systems.length > 0 ? systems : fit;
   const [only, ...more] = named;
   const names = named.map(({ disk, partition }) => partition?.path ?? disk.path).join(', ');
   if (only === undefined) {

@@ -1,10 +1,11 @@
+import { SpanSet } from '../bytes/runs.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset } from '../units.ts';
 import type { Found, Surroundings } from './found.ts';
 
 /**
  * What only the sight of all that was found tells: images inside the partition of another one, and images that are there twice.
- * Nothing is hidden by it; each keeps its entry, with the state that it deserves and the reason.
+ * Each keeps its entry, with the state that it deserves and the reason.
  */
 
 interface Range {
@@ -86,6 +87,28 @@ const markTwins = (all: readonly Found[], table: LiveTable | undefined): Found[]
   });
 };
 
+/** What single slots of a moved container imply, each piece by itself, is no image besides it. */
+const withoutPieces = (all: readonly Found[]): Found[] => {
+  const moved = all
+    .filter(({ image }) => image.displaced === true)
+    .map(({ image, start }) => ({
+      id: image.id,
+      held: new SpanSet(image.extents.map((each) => ({ ...each, start: each.start + start }))),
+    }));
+  return all.filter(
+    (each) =>
+      each.image.displaced === true ||
+      each.confirmedBy !== undefined ||
+      !moved.some(
+        ({ id, held }) =>
+          id === each.image.id &&
+          each.image.extents.some(({ start, length }) =>
+            held.intersects({ start: start + each.start, length }),
+          ),
+      ),
+  );
+};
+
 /** Judges all that was found together. */
 export const judgeTogether = (all: readonly Found[], around: Surroundings): Found[] =>
-  markTwins(markForeign(all, around), around.table);
+  markTwins(markForeign(withoutPieces(all), around), around.table);

@@ -54,11 +54,13 @@ export const BIOS_BOOT_LIMIT: ByteLength = 16 * MIB;
 /** Most bytes in use in all EFI system partitions of a disk that are captured; some hold whole kernels. */
 export const EFI_SYSTEM_LIMIT: ByteLength = 512 * MIB;
 
+/** By the type in the table; what two digits and what a GUID mean cannot be mixed up. */
+export const isEfiSystem = ({ type }: Pick<Partition, 'type'>): boolean =>
+  type === EFI_SYSTEM_TYPE || type === EFI_SYSTEM_MBR_TYPE;
+
 /** The EFI system partitions in the order of their places, more than there are address spaces for included. */
-export const efiSystemPartitions = (table: Table): Partition[] => {
-  const type = table.scheme === 'gpt' ? EFI_SYSTEM_TYPE : EFI_SYSTEM_MBR_TYPE;
-  return table.partitions.filter((each) => each.type === type).sort((a, b) => a.start - b.start);
-};
+export const efiSystemPartitions = (table: Table): Partition[] =>
+  table.partitions.filter(isEfiSystem).sort((a, b) => a.start - b.start);
 
 /**
  * The companion spaces of a disk with this table, ascending by id: the boot gap (from byte 0, boot code included, to the

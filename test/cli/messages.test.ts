@@ -34,6 +34,20 @@ test('what is mounted is said once', (t) => {
   t.regex(error!.message, /^\/dev\/sda2 is mounted on \/home\. /);
 });
 
+test('verify --repair says what it mended, and what it could not', async (t) => {
+  const mended = 'Its slots say again where they lie.';
+  for (const repaired of [[mended], []]) {
+    const { exit, stdout } = await say(['verify', 'disk', '--repair'], {
+      jobs: { verify: async () => ({ target: 'disk', image: IMAGE, stats: STATS, problems: [], repaired }) },
+    });
+    t.is(exit, 0);
+    t.regex(
+      stdout,
+      repaired.length > 0 ? /Mended:\n {2}- Its slots say again/ : /nothing that a repair could mend/,
+    );
+  }
+});
+
 test('stopped before the first write: nothing was written, and that is said', async (t) => {
   for (const command of ['create', 'restore', 'remove'] as const) {
     const jobs = {

@@ -8,16 +8,17 @@ import type { Run } from '../../rescue/units.ts';
 import { NOW } from './requests.ts';
 
 /**
- * Moves the clusters of the only container of a volume, as a defragmenter does: the bytes stand elsewhere, the file system lists
+ * Moves the clusters of the container of image `id`, or of the first one, as a defragmenter does: the bytes stand elsewhere, the file system lists
  * them there under the same name, what was there before is left. `choose` gives the new clusters in the container's order; it is
  * told which are free, ascending, and the old ones.
  */
 export const displaceOn = (
   device: Device,
   choose: (free: readonly Run[], old: readonly Run[]) => readonly Run[],
+  id = '',
 ): readonly Run[] => {
   const { driver, fileSystem } = openVolume(device);
-  const [container] = fileSystem.containers();
+  const container = fileSystem.containers().find(({ name }) => name.endsWith(id.slice(0, 12)));
   if (container === undefined) throw new Error('there is no container to move');
   const { clusterSize, clusterBase, clusterCount } = fileSystem.geometry;
   const free: Run[] = [];

@@ -3,8 +3,8 @@ import { complement, SpanSet, toExtents } from '../../rescue/bytes/runs.ts';
 import type { MemoryDevice } from '../../rescue/device/memory.ts';
 import { type DeviceEvent, Recorder } from '../../rescue/device/recorder.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
-import { extDriver } from '../../rescue/fs/ext/ext.ts';
 import { JobContext } from '../../rescue/job/context.ts';
+import { openVolume } from '../../rescue/job/volume.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { type Cut, cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
@@ -17,13 +17,13 @@ import {
   makeWorld,
   ownersWork,
   sameExtents,
-  VOLUMES,
+  VOLUME_NAMES,
   type World,
 } from './power-cut/world.ts';
 
 /** Bytes that the file system does not use. */
 const freeOf = (device: MemoryDevice): SpanSet => {
-  const fileSystem = extDriver.open(device);
+  const { fileSystem } = openVolume(device);
   const { clusterSize, clusterBase, clusterCount } = fileSystem.geometry;
   const free = complement(fileSystem.allocation(), { start: 0, length: clusterCount });
   return new SpanSet(toExtents(free, clusterSize, clusterBase));
@@ -89,7 +89,7 @@ const afterOwner = async (scene: Scene, cut: Cut, checked: boolean): Promise<str
   try {
     return await runAgain(scene, medium, tree);
   } catch (error) {
-    if (!isHoldfastError(error, 'refused') || !error.detail.code.startsWith('ext.')) throw error;
+    if (!isHoldfastError(error, 'refused') || !/^(ext|fat)\./.test(error.detail.code)) throw error;
   }
   // Declined, with the way out said: then nothing was written, and that way must lead out.
   if ([...medium.differences(before)].length > 0) return ['declined after it had written'];
@@ -121,7 +121,7 @@ const sweep = async (scene: Scene): Promise<Log> => {
   return log;
 };
 
-for (const volume of Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]) {
+for (const volume of VOLUME_NAMES) {
   test(`${CUTS} of a first and a replacing create: ${volume}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());

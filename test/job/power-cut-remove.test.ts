@@ -22,7 +22,7 @@ import {
   makeWorld,
   ownersWork,
   sameExtents,
-  VOLUMES,
+  VOLUME_NAMES,
   type World,
 } from './power-cut/world.ts';
 import { removeImage } from './requests.ts';
@@ -78,7 +78,7 @@ const afterOwner = async (scene: Scene, cut: MemoryDevice): Promise<string[]> =>
   return runAgain(scene, tree);
 };
 
-for (const volume of Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]) {
+for (const volume of VOLUME_NAMES) {
   test(`${CUTS} of remove: ${volume}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());

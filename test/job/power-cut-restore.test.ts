@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
@@ -12,9 +12,7 @@ import type { Cleanup } from '../support/cleanup.ts';
 import { makeDisk, type PartitionPlace } from '../support/disk.ts';
 import { partitionTableSound } from '../support/judges.ts';
 import { noiseSource } from '../support/noise.ts';
-import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
-import { makeVolume } from '../support/volume.ts';
 import { ESP_TYPE, espFiles, espMustBeClean, makeEsp } from './esp.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
@@ -22,13 +20,15 @@ import { attempt, Log } from './power-cut/report.ts';
 import { findAll, placeOn, shifted, wreckOf } from './power-cut/restoring.ts';
 import {
   type Contents,
-  Court,
+  type Court,
+  courtOf,
   faultsOfImages,
   furnish,
   layFile,
   makeImage,
   sameExtents,
-  VOLUMES,
+  VOLUME_NAMES,
+  type VolumeName,
 } from './power-cut/world.ts';
 import { makeImage as makeImageOn, restoreImage } from './requests.ts';
 
@@ -45,15 +45,11 @@ interface Wreck {
   readonly esp?: { readonly place: PartitionPlace; readonly files: ReturnType<typeof espFiles> };
 }
 
-const makeWreck = async (
-  t: ExecutionContext,
-  what: keyof typeof VOLUMES | 'disk with GPT',
-): Promise<Wreck> => {
-  const court = new Court(t);
+const makeWreck = async (t: ExecutionContext, what: VolumeName | 'disk with GPT'): Promise<Wreck> => {
   const hasTable = what === 'disk with GPT';
-  const size = 12 * MIB;
-  const place = hasTable ? { start: MIB, length: size } : { start: 0, length: VOLUMES[what].size };
-  makeVolume(court.path, hasTable ? { size, blockSize: 1024 } : VOLUMES[what]);
+  const court = courtOf(t, hasTable ? 'ext2' : what);
+  const { size } = statSync(court.path);
+  const place = { start: hasTable ? MIB : 0, length: size };
   const tree = court.own(furnish);
   if (hasTable) {
     const path = join(temporaryFolder(t), 'disk');
@@ -105,18 +101,12 @@ const partitionOf = ({ partition }: Wreck, disk: MemoryDevice): MemoryDevice =>
   MemoryDevice.of(disk.read(partition.start, partition.length));
 
 /** What a mount shows is whole, or there is no mount: not even after a repair that was said yes to. */
-const afterCut = (t: ExecutionContext, wreck: Wreck, cut: MemoryDevice): string[] => {
+const afterCut = (wreck: Wreck, cut: MemoryDevice): string[] => {
   const { court, tree } = wreck;
   court.lay(partitionOf(wreck, cut));
-  const folder = temporaryFolder(t);
-  const mounts = (): boolean => {
-    if (run('mount', ['-o', 'loop,ro', court.path, folder]).exit !== 0) return false;
-    mustRun('umount', [folder]);
-    return true;
-  };
-  if (mounts()) return court.compare(tree).map((each) => `mounted, but ${each}`);
-  run('e2fsck', ['-f', '-y', court.path]);
-  return mounts() ? court.compare(tree).map((each) => `repaired and mounted, but ${each}`) : [];
+  if (court.mounts()) return court.compare(tree).map((each) => `mounted, but ${each}`);
+  court.repair();
+  return court.mounts() ? court.compare(tree).map((each) => `repaired and mounted, but ${each}`) : [];
 };
 
 const runAgain = async (
@@ -154,7 +144,7 @@ const runAgain = async (
   return faults;
 };
 
-for (const what of [...(Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]), 'disk with GPT' as const]) {
+for (const what of [...VOLUME_NAMES, 'disk with GPT' as const]) {
   test(`${CUTS} of restore: ${what}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());
@@ -169,7 +159,7 @@ for (const what of [...(Object.keys(VOLUMES) as (keyof typeof VOLUMES)[]), 'disk
       log.next(cut.what);
       if (!sameExtents(cut.device, wreck.disk, { sealed }))
         log.add('after the cut', ['sealed slots changed']);
-      log.add('after the cut', await attempt(() => afterCut(t, wreck, cut.device)));
+      log.add('after the cut', await attempt(() => afterCut(wreck, cut.device)));
       log.add('run again', await attempt(() => runAgain(t, context, wreck, cut.device, sealed)));
     }
     t.log(`${log.tried} media tried`);

@@ -155,6 +155,10 @@ test('create: the one partition that can be imaged', (t) => {
     codeOf(() => source([disk()])),
     'refused:ambiguous',
   );
+  const esp = partition(1, { efiSystem: true, content: { ...UNKNOWN, filesystem: 'fat32' } });
+  t.is(source([disk({ partitions: [esp, partition(2)] })]), 2, 'not the EFI system partition');
+  t.is(source([disk({ partitions: [esp, partition(2)] })], { by: 'path', value: '/dev/sda1' }), 1);
+  t.is(source([disk({ partitions: [esp] })]), 1);
   t.is(source([disk()], { by: 'path', value: '/dev/sda2' }), 2);
   t.is(source([disk()], { by: 'partuuid', value: '5eaf00d5-01' }), 1);
   t.is(

@@ -18,6 +18,7 @@ interface Candidate {
   };
   readonly text: (look: Look) => string;
   readonly disabled: string | undefined;
+  readonly efiSystem: boolean;
 }
 
 const candidatesOf = (disk: DiskFacts): Candidate[] => {
@@ -32,12 +33,14 @@ const candidatesOf = (disk: DiskFacts): Candidate[] => {
         target: { path: disk.path, offset: 0, size: disk.size },
         text: (look) => `${disk.path}, ${contentName(whole, look)}, ${formatBytes(disk.size)}`,
         disabled: reason(whole.filesystem, disk.mountPoints),
+        efiSystem: false,
       },
     ];
-  return disk.partitions.map(({ number, path, offset, size, content, mountPoints }) => ({
+  return disk.partitions.map(({ number, path, offset, size, content, efiSystem, mountPoints }) => ({
     target: { path: disk.path, partition: number, offset, size },
     text: (look) => `${path ?? `partition ${number}`}, ${contentName(content, look)}, ${formatBytes(size)}`,
     disabled: reason(content.filesystem, mountPoints),
+    efiSystem: efiSystem === true,
   }));
 };
 
@@ -69,10 +72,9 @@ const nameTrouble = (name: string): string | undefined => {
 export const createScreen = (ui: Ui, disk: DiskFacts): Screen => {
   const candidates = candidatesOf(disk);
   const name = new TextField('', 60);
-  let partition = Math.max(
-    0,
-    candidates.findIndex(({ disabled }) => disabled === undefined),
-  );
+  const usable = candidates.filter(({ disabled }) => disabled === undefined);
+  const first = usable.find(({ efiSystem }) => !efiSystem) ?? usable[0];
+  let partition = first === undefined ? 0 : candidates.indexOf(first);
   let kind: CreateChoices['kind'] = 'user';
   let codec: CreateChoices['codec'] = 'zstd';
   let keepOld = false;

@@ -3,7 +3,7 @@ import { type Key, labelOf, listKeys } from '../keymap.ts';
 import type { Screen, Ui } from '../screen.ts';
 
 const ABOUT =
-  'Holdfast finds images that lie inside a partition of this disk, however wrecked it is, and brings the partition back from one. Until you have seen a plan and typed the name of the disk, nothing is written.';
+  'Holdfast finds images that lie inside a partition of this disk, however wrecked it is, and brings the partition back from one. Until you have seen what will be done and agreed to it, nothing is written.';
 
 const keyRows = (keys: readonly Key[], columns: number, look: Look): Row[] =>
   keys.flatMap((key) => {

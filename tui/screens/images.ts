@@ -234,6 +234,27 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
       }),
     );
   };
+  const putRight = (): void => {
+    const image = current()!;
+    ui.open(
+      questionScreen(ui, {
+        title: 'Put right',
+        style: 'warning',
+        text: [
+          `The image "${image.name}" is checked, mended as far as that goes, and checked again.`,
+          'Slots of the image that hold no data are written; where its clusters were moved, also what each slot says of its place, or a copy of it in free space, and the entry of its file. Files are left as they are.',
+        ],
+        choices: [
+          { label: 'Back', hint: 'Writes nothing.', action: () => {} },
+          {
+            label: 'Put right',
+            hint: 'Begins at once. Cut off, it can be run again.',
+            action: () => startVerify(ui, place, image, true),
+          },
+        ],
+      }),
+    );
+  };
   const view = {
     title: 'Images',
     noun: 'the search',
@@ -278,6 +299,14 @@ export const imagesScreen = (ui: Ui, place: Place): Screen => {
         hint: 'Checks every byte of the selected image. Only reads.',
         disabled: unusable(),
         action: () => startVerify(ui, place, current()!),
+      },
+      {
+        names: ['p'],
+        title: 'Put right',
+        hint: 'Mends what needs no data: a container that a defragmenter moved, lost anchors and commit records.',
+        quiet: true,
+        disabled: unwritable(),
+        action: putRight,
       },
       {
         names: ['x'],

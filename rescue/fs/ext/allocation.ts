@@ -1,6 +1,7 @@
+import { setRuns } from '../../bytes/bitmap.ts';
 import { coalesce, normalise } from '../../bytes/runs.ts';
 import type { Run } from '../../units.ts';
-import { readBlockBitmap, setRuns } from './bitmaps.ts';
+import { readBlockBitmap } from './bitmaps.ts';
 import { readInode } from './inode.ts';
 import { BAD_BLOCKS_INODE } from './layout.ts';
 import { clusterRuns } from './mapping.ts';

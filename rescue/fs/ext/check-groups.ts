@@ -1,5 +1,6 @@
+import { countSet } from '../../bytes/bitmap.ts';
 import type { Problem } from '../filesystem.ts';
-import { countSet, groupStructures, readInodeBitmap } from './bitmaps.ts';
+import { groupStructures, readInodeBitmap } from './bitmaps.ts';
 import type { AllocationView } from './claims.ts';
 import { SUPERBLOCK, SUPERBLOCK_OFFSET } from './layout.ts';
 import { at, atBlock, gathered, type Put, problem } from './problems.ts';

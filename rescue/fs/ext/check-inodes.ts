@@ -1,7 +1,8 @@
 import { type Run, roundUp } from '../../units.ts';
+import { ClaimMap } from '../claim-map.ts';
 import type { Problem } from '../filesystem.ts';
 import { groupStructures } from './bitmaps.ts';
-import { type AllocationView, ClaimMap } from './claims.ts';
+import type { AllocationView } from './claims.ts';
 import { type Inode, isDirectory, parseInode, requireSound, usesInlineData } from './inode.ts';
 import { inodeScratch, type RawInode, usedInodesOf } from './inode-tables.ts';
 import { BAD_BLOCKS_INODE, RESIZE_INODE, ROOT_INODE, SUPERBLOCK, XATTR_HEADER } from './layout.ts';

@@ -1,5 +1,6 @@
+import { isSet } from '../../bytes/bitmap.ts';
 import type { Problem } from '../filesystem.ts';
-import { isSet, readInodeBitmap } from './bitmaps.ts';
+import { readInodeBitmap } from './bitmaps.ts';
 import { groupProblems } from './check-groups.ts';
 import { inodeProblems } from './check-inodes.ts';
 import { orphanBlockChecksumOk } from './checksum.ts';

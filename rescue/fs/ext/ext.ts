@@ -14,5 +14,7 @@ export const extDriver = {
   open: openExt,
   claim,
   release,
+  // ext does not say where it lies.
+  moved: () => undefined,
   patch,
 } satisfies FileSystemDriver;

@@ -1,6 +1,7 @@
+import { countSet, nextBit } from '../../bytes/bitmap.ts';
 import { corrupt, refused } from '../../errors.ts';
 import type { Cluster, Run } from '../../units.ts';
-import { countSet, nextBit, readBlockBitmap, readInodeBitmap } from './bitmaps.ts';
+import { readBlockBitmap, readInodeBitmap } from './bitmaps.ts';
 import { setBitmapChecksum, setGroupChecksum, setSuperblockChecksum } from './checksum.ts';
 import { FEATURES, type FeatureName } from './features.ts';
 import {

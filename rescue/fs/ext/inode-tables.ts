@@ -1,6 +1,7 @@
+import { nextBit } from '../../bytes/bitmap.ts';
 import { corrupt } from '../../errors.ts';
 import { MIB } from '../../units.ts';
-import { nextBit, readInodeBitmap } from './bitmaps.ts';
+import { readInodeBitmap } from './bitmaps.ts';
 import type { ExtVolume, GroupDescriptor } from './volume.ts';
 
 /** Most bytes of an inode table that are read at a time. */

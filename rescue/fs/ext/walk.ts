@@ -1,3 +1,4 @@
+import { NumberSet } from '../../bytes/number-set.ts';
 import { unsupported } from '../../errors.ts';
 import type { FileEntry, FileType } from '../filesystem.ts';
 import { readDirectory } from './directory.ts';
@@ -8,26 +9,6 @@ import type { ExtVolume } from './volume.ts';
 
 /** Levels of folders: names of one letter reach the kernel's longest path (4096 bytes) at 2048. */
 const DEEPEST = 2048;
-
-/** Inode numbers that were met, one bit each, in pages made on demand (512 bytes for 4096 inodes). */
-class InodeSet {
-  readonly #pages = new Map<number, Uint8Array>();
-
-  /** False if it was in already. */
-  add(inode: number): boolean {
-    const index = Math.floor(inode / 4096);
-    let page = this.#pages.get(index);
-    if (page === undefined) {
-      page = new Uint8Array(512);
-      this.#pages.set(index, page);
-    }
-    const mask = 1 << (inode & 7);
-    const byte = (inode % 4096) >>> 3;
-    if ((page[byte]! & mask) !== 0) return false;
-    page[byte]! |= mask;
-    return true;
-  }
-}
 
 // A name may begin with the bytes of a byte order mark: they are part of it.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -59,12 +40,12 @@ const isDots = (name: Uint8Array): boolean =>
  */
 export function* walkFiles(volume: ExtVolume): Generator<FileEntry> {
   const root = readInode(volume, ROOT_INODE);
-  const entered = new InodeSet();
+  const entered = new NumberSet();
   yield fileEntry(volume, '/', root);
   yield* walkFolder(volume, root, '', entered);
 }
 
-function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: InodeSet): Generator<FileEntry> {
+function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: NumberSet): Generator<FileEntry> {
   entered.add(top.number);
   // An explicit stack: generators that delegate to each other cost time for every level above.
   const stack = [{ path, entries: readDirectory(volume, top) }];

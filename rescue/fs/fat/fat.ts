@@ -2,6 +2,7 @@ import type { FileSystemDriver } from '../filesystem.ts';
 import { hasBootSector } from './boot.ts';
 import { claim } from './claim.ts';
 import { openFat } from './filesystem.ts';
+import { moved } from './hidden-sectors.ts';
 import { REPAIR } from './problems.ts';
 import { release } from './release.ts';
 import { patch } from './transaction.ts';
@@ -14,5 +15,6 @@ export const fatDriver: FileSystemDriver = {
   open: openFat,
   claim,
   release,
+  moved,
   patch,
 };

@@ -24,9 +24,10 @@ import type { JobContext } from '../../../rescue/job/context.ts';
 import { type Created, createInPartition } from '../../../rescue/job/create.ts';
 import { readBackContainer } from '../../../rescue/job/read-back.ts';
 import { verifyFrames } from '../../../rescue/job/verify-image.ts';
-import { listContainers, type PartitionAccess } from '../../../rescue/job/volume.ts';
+import { listContainers, openVolume, type PartitionAccess } from '../../../rescue/job/volume.ts';
 import { resolveSiblings } from '../../../rescue/locate/found.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
+import { type FatOptions, makeFat, mtools, tryMtools } from '../../fs/fat/volumes.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { e2fsckClean, e2fsckPreen } from '../../support/judges.ts';
 import { noiseSource } from '../../support/noise.ts';
@@ -40,6 +41,14 @@ export const VOLUMES = {
   'ext4 without a journal': { size: 12 * MIB, blockSize: 1024, features: ['^has_journal'] },
   ext2: { size: 12 * MIB, type: 'ext2', blockSize: 1024 },
 } as const satisfies Record<string, VolumeOptions>;
+
+export const FAT_VOLUMES = {
+  FAT12: { size: 12 * MIB, bits: 12, sectorsPerCluster: 8 },
+  FAT32: { size: 36 * MIB, bits: 32, sectorsPerCluster: 1 },
+} as const satisfies Record<string, FatOptions>;
+
+export type VolumeName = keyof typeof VOLUMES | keyof typeof FAT_VOLUMES;
+export const VOLUME_NAMES = [...Object.keys(VOLUMES), ...Object.keys(FAT_VOLUMES)] as VolumeName[];
 
 export const accessTo = (device: Device): PartitionAccess => ({
   device,
@@ -103,17 +112,17 @@ export const layFile = (path: string, device: MemoryDevice): void => {
   }
 };
 
-/** A scratch file for other people's programs, and what they say of a medium. */
+/** A scratch file for other people's programs, and what they say of a medium: of an ext volume, unless a subclass knows better. */
 export class Court {
   readonly path: string;
-  readonly #dump: string;
-  readonly #cleanup: Cleanup;
+  protected readonly dump: string;
+  protected readonly cleanup: Cleanup;
 
   constructor(cleanup: Cleanup) {
-    this.#cleanup = cleanup;
+    this.cleanup = cleanup;
     const folder = scratchFolder(cleanup);
     this.path = join(folder, 'volume');
-    this.#dump = join(folder, 'dump');
+    this.dump = join(folder, 'dump');
   }
 
   /** Puts a medium where the programs can see it. */
@@ -128,18 +137,18 @@ export class Court {
   /** What is wrong with the medium as it stands: `e2fsck -fn` and every file against `tree`. */
   faults(device: MemoryDevice, tree: Contents): string[] {
     this.lay(device);
-    return [...this.#check(), ...this.compare(tree)];
+    return [...this.check(), ...this.compare(tree)];
   }
 
   /** The same after the file system's own repair; the mended medium stays in the scratch file. */
   faultsWhenMended(device: MemoryDevice, expected: Contents): string[] {
     this.lay(device);
-    const words = hasTornSuperblock(device) ? this.#mendWithBackup() : this.#mend();
-    return [...this.#check(), ...this.compare(expected)].map((each) => `${each}\nafter ${words}`);
+    const words = this.mend(device);
+    return [...this.check(), ...this.compare(expected)].map((each) => `${each}\nafter ${words}`);
   }
 
-  #mend(): string {
-    return e2fsckPreen(this.path).output;
+  protected mend(device: MemoryDevice): string {
+    return hasTornSuperblock(device) ? this.#mendWithBackup() : e2fsckPreen(this.path).output;
   }
 
   /**
@@ -150,7 +159,20 @@ export class Court {
     return everythingSaid(run('e2fsck', ['-f', '-y', this.path]));
   }
 
-  #check(): string[] {
+  /** Every repair that a person could say yes to. */
+  repair(): void {
+    run('e2fsck', ['-f', '-y', this.path]);
+  }
+
+  /** Whether anybody takes the scratch file for a volume. */
+  mounts(): boolean {
+    const folder = temporaryFolder(this.cleanup);
+    if (run('mount', ['-o', 'loop,ro', this.path, folder]).exit !== 0) return false;
+    mustRun('umount', [folder]);
+    return true;
+  }
+
+  protected check(): string[] {
     const verdict = e2fsckClean(this.path);
     return verdict.clean ? [] : [`e2fsck -fn:\n${verdict.output}`];
   }
@@ -165,15 +187,15 @@ export class Court {
 
   /** Every file as debugfs reads it, but for the images. */
   contents(): Contents {
-    rmSync(this.#dump, { recursive: true, force: true });
-    mkdirSync(this.#dump);
-    mustRun('debugfs', ['-R', `rdump / ${this.#dump}`, this.path]);
+    rmSync(this.dump, { recursive: true, force: true });
+    mkdirSync(this.dump);
+    this.copyOut();
     const found = new Map<string, string>();
     const visit = (path: string): void => {
-      for (const name of readdirSync(join(this.#dump, path))) {
+      for (const name of readdirSync(join(this.dump, path))) {
         const entry = path === '' ? name : `${path}/${name}`;
-        if (entry === '.holdfast' || entry === 'lost+found') continue;
-        const full = join(this.#dump, entry);
+        if (this.isNobodys(entry)) continue;
+        const full = join(this.dump, entry);
         const stat = lstatSync(full);
         if (stat.isSymbolicLink()) found.set(entry, `-> ${readlinkSync(full)}`);
         else if (stat.isDirectory()) visit(entry);
@@ -184,9 +206,19 @@ export class Court {
     return found;
   }
 
+  /** Images, and where a repair keeps what it found. */
+  protected isNobodys(entry: string): boolean {
+    return entry === '.holdfast' || entry === 'lost+found';
+  }
+
+  /** All files, as somebody else's program reads them, into the folder `dump`. */
+  protected copyOut(): void {
+    mustRun('debugfs', ['-R', `rdump / ${this.dump}`, this.path]);
+  }
+
   /** Mounts the scratch file for writing, as the owner's system would, and lets `change` work in it. */
   own(change: (folder: string) => void): Contents {
-    const folder = join(temporaryFolder(this.#cleanup), 'mounted');
+    const folder = join(temporaryFolder(this.cleanup), 'mounted');
     mkdirSync(folder);
     // The loop device goes with the mount.
     mustRun('mount', ['-o', 'loop', this.path, folder]);
@@ -196,6 +228,64 @@ export class Court {
       mustRun('umount', [folder]);
     }
     return this.contents();
+  }
+}
+
+/** There is no FAT in the kernels that this is tested with: mtools and fsck.fat speak for it. */
+class FatCourt extends Court {
+  protected override mend(): string {
+    return everythingSaid(run('fsck.fat', ['-a', this.path]));
+  }
+
+  override repair(): void {
+    run('fsck.fat', ['-a', this.path]);
+  }
+
+  override mounts(): boolean {
+    return tryMtools('mdir', this.path, ['::/']).exit === 0;
+  }
+
+  protected override check(): string[] {
+    const result = run('fsck.fat', ['-n', this.path]);
+    return result.exit === 0 ? [] : [everythingSaid(result)];
+  }
+
+  /** fsck.fat makes files of chains that no name leads to. */
+  protected override isNobodys(entry: string): boolean {
+    return entry === '.holdfast' || /^FSCK\d{4}\.REC$/.test(entry);
+  }
+
+  protected override copyOut(): void {
+    mtools('mcopy', this.path, ['-s', '-m', '-n', '::/', this.dump]);
+  }
+
+  /** Copies everything out, lets `change` work on that, and does the same to the volume. */
+  override own(change: (folder: string) => void): Contents {
+    const before = this.contents();
+    change(this.dump);
+    const found = (path: string) => lstatSync(join(this.dump, path), { throwIfNoEntry: false });
+    const gone = [...before.keys()].filter((path) => found(path) === undefined);
+    if (gone.length > 0)
+      mtools(
+        'mdel',
+        this.path,
+        gone.map((path) => `::/${path}`),
+      );
+    for (const path of readdirSync(this.dump, { recursive: true, encoding: 'utf8' }).sort()) {
+      const stat = found(path)!;
+      if (this.isNobodys(path.split('/')[0]!) || stat.isSymbolicLink()) continue;
+      if (stat.isDirectory()) {
+        if (tryMtools('mdir', this.path, [`::/${path}`]).exit !== 0) mtools('mmd', this.path, [`::/${path}`]);
+      } else if (before.get(path) !== this.#digest(path)) {
+        mtools('mcopy', this.path, ['-o', '-m', join(this.dump, path), `::/${path}`]);
+      }
+    }
+    return this.contents();
+  }
+
+  #digest(path: string): string {
+    const full = join(this.dump, path);
+    return `${lstatSync(full).mode.toString(8)} ${hash('sha256', readFileSync(full))}`;
   }
 }
 
@@ -230,13 +320,22 @@ export interface World {
   readonly factory: Image;
 }
 
+const isFat = (volume: VolumeName): volume is keyof typeof FAT_VOLUMES => volume in FAT_VOLUMES;
+
+/** A court with an empty volume in its scratch file. */
+export const courtOf = (cleanup: Cleanup, volume: VolumeName): Court => {
+  const court = isFat(volume) ? new FatCourt(cleanup) : new Court(cleanup);
+  if (isFat(volume)) makeFat(court.path, FAT_VOLUMES[volume]);
+  else makeVolume(court.path, VOLUMES[volume]);
+  return court;
+};
+
 export const makeWorld = async (
   cleanup: Cleanup,
   context: JobContext,
-  volume: keyof typeof VOLUMES,
+  volume: VolumeName,
 ): Promise<World> => {
-  const court = new Court(cleanup);
-  makeVolume(court.path, VOLUMES[volume]);
+  const court = courtOf(cleanup, volume);
   const tree = court.own(furnish);
   const device = court.lift();
   await makeImage(context, device, 'factory');
@@ -247,7 +346,7 @@ export const makeWorld = async (
 
 /** Committed images that the file system lists. */
 export const imagesOn = (device: MemoryDevice): Image[] =>
-  listContainers(device, extDriver.open(device)).flatMap(({ image }) =>
+  listContainers(device, openVolume(device).fileSystem).flatMap(({ image }) =>
     image?.state === 'committed' ? [image] : [],
   );
 
@@ -270,7 +369,7 @@ export const faultsOfImages = async (
   kinds: readonly string[],
 ): Promise<string[]> => {
   const faults: string[] = [];
-  const listed = listContainers(device, extDriver.open(device));
+  const listed = listContainers(device, openVolume(device).fileSystem);
   const found = listed.map(({ image }) => (image?.state === 'committed' ? image.control.kind : image?.state));
   if (found.sort().join() !== [...kinds].sort().join())
     faults.push(`images: ${found.join() || 'none'}, not ${kinds.join()}`);
