@@ -10,6 +10,7 @@ import type { Image } from '../image/image.ts';
 import { clearJournal, writeJournal } from '../image/journal.ts';
 import { COMMIT, COMMIT_POSITION } from '../image/layout.ts';
 import { type MendPlan, mendAnchors, mendHeaders, mendTail, planMend, SPLIT } from '../image/mend.ts';
+import { lostAnchors } from '../image/mend-slots.ts';
 import { encodePatch } from '../image/patch-coding.ts';
 import { planPlacement } from '../image/placement.ts';
 import { openImage } from '../image/reader.ts';
@@ -160,7 +161,7 @@ const mendInPlace = async (
   const { homes } = draft;
   const own: Extent[] = [...image.extents];
   const commitHomes = commitHomesOf(image);
-  const stale = staleCopy(guard, image, draft);
+  const stale = staleCopy(guard, image);
   const old: OldGeneration = { image, homes: commitHomes, anchors: [0, 0] };
   const generation = beginGeneration(guard, old);
   const plan = planMend({ image, extents: homes.extents, generation, patchLength: 0 });
@@ -210,10 +211,14 @@ const commitMended = (
 };
 
 /** What was left behind at the old place, if an anchor of it still opens there. */
-const staleCopy = (guard: Guard, image: Image, { oldAnchorHome }: MendPlan): Image | undefined => {
+const staleCopy = (guard: Guard, image: Image): Image | undefined => {
+  const last = lostAnchors(image).standing?.anchor.lastAnchorHome;
+  if (last === undefined) return undefined;
   try {
-    const found = openImage({ device: guard, anchorHome: oldAnchorHome });
-    return found.id === image.id ? found : undefined;
+    const found = openImage({ device: guard, anchorHome: last });
+    return found.id === image.id && found.identity.generation === image.identity.generation
+      ? found
+      : undefined;
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
     return undefined;
@@ -266,6 +271,7 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
     placement,
     patchLength: lengthOf,
   });
+  const stale = staleCopy(guard, image);
   protect(guard, [image]);
   const generation = beginGeneration(guard, old);
   const plan = { ...planned, identity: { ...planned.identity, generation } };
@@ -286,4 +292,5 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   guard.giveUp(protectionKey(image));
   const successor = openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
   await removeImage(context, guard, { driver, image, name: container.name, successor });
+  if (stale !== undefined) await wipeHeaders(context, guard, stale);
 };
