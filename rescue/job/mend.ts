@@ -22,6 +22,7 @@ import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { beginGeneration, commitCopy, type OldGeneration, writeCopy } from './relocation.ts';
 import { removeImage, wipeHeaders } from './removal.ts';
+import { bitmapDamage } from './salvage.ts';
 import { bystanders, protect, protectionKey } from './siblings.ts';
 import {
   clusterRuns,
@@ -108,7 +109,8 @@ export const mendContainer = async (
   protect(guard, [...others, ...bystanders(listed).damaged]);
   const plan = planInPlace(image, patchLength);
   const runs = clusterRuns(image.extents, fileSystem.geometry.clusterSize, fileSystem.geometry.clusterBase);
-  const isInItsWay = totalLength(intersect(image.inUse(), normalise(runs))) > 0;
+  const data = dataOf(image);
+  const isInItsWay = totalLength(intersect(data(), normalise(runs))) > 0;
   if (plan !== undefined && !isInItsWay) {
     await mendInPlace(context, guard, image, plan);
     return { id: image.id, how: 'in place' };
@@ -120,7 +122,7 @@ export const mendContainer = async (
   };
   const request = { old, container, others, driver, listed, patchLength };
   try {
-    await mendAsCopy(context, guard, { ...request, avoid: () => image.inUse() });
+    await mendAsCopy(context, guard, { ...request, avoid: data });
     return { id: image.id, how: 'as a copy' };
   } catch (error) {
     if (!isHoldfastError(error, 'refused') || error.detail.code !== 'no-space' || !isInItsWay) throw error;
@@ -132,6 +134,12 @@ export const mendContainer = async (
   if (plan === undefined) await mendAsCopy(context, guard, { ...request, avoid: () => [] });
   else await mendInPlace(context, guard, image, plan);
   return { id: image.id, how: plan === undefined ? 'as a copy' : 'in place' };
+};
+
+/** Clusters in which the image has data; none where that is lost: a restore needs --salvage then, and takes what it gets. */
+const dataOf = (image: Image): (() => Iterable<Run>) => {
+  if (bitmapDamage(image) !== undefined) return () => [];
+  return () => image.inUse();
 };
 
 /** Undefined where slots lie in pieces. The generation is set when it is begun. */
