@@ -87,7 +87,8 @@ const noteIndex = (context: JobContext, image: Image): void => {
 export const restoreTo = async (
   context: JobContext,
   request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm' | 'companions'>,
-  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'> &
+    Partial<Pick<RestoreSource, 'dropped'>>,
   place: RestorePlace,
 ): Promise<Outcome> => {
   const { image } = source.chosen;
@@ -123,7 +124,10 @@ export const restoreTo = async (
   await context.checkpoint();
   const progress: WriteProgress = { stage: 'standing' };
   try {
-    const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
+    const dropped = [...(source.dropped ?? []), ...place.destroyed]
+      .filter(({ start }) => start === place.start)
+      .map((each) => each.image);
+    const plan = { final, table, companions: companions.writes, lost, moves: final.moves, dropped };
     await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(
