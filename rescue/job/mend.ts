@@ -24,6 +24,7 @@ import { removeImage, wipeHeaders } from './removal.ts';
 import { bystanders, protect, protectionKey } from './siblings.ts';
 import {
   clusterRuns,
+  dataOf,
   type ListedContainer,
   listContainers,
   mutableExtents,
@@ -107,7 +108,7 @@ export const mendContainer = async (
   protect(guard, [...others, ...bystanders(listed).damaged]);
   const plan = planInPlace(image, patchLength);
   const runs = clusterRuns(image.extents, fileSystem.geometry.clusterSize, fileSystem.geometry.clusterBase);
-  const isInItsWay = totalLength(intersect(image.inUse(), normalise(runs))) > 0;
+  const isInItsWay = totalLength(intersect(dataOf(image, fileSystem.geometry), normalise(runs))) > 0;
   if (plan !== undefined && !isInItsWay) {
     await mendInPlace(context, guard, image, plan);
     return { id: image.id, how: 'in place' };
@@ -119,7 +120,7 @@ export const mendContainer = async (
   };
   const request = { old, container, others, driver, listed, patchLength };
   try {
-    await mendAsCopy(context, guard, { ...request, avoid: () => image.inUse() });
+    await mendAsCopy(context, guard, { ...request, avoid: () => dataOf(image, fileSystem.geometry) });
     return { id: image.id, how: 'as a copy' };
   } catch (error) {
     if (!isHoldfastError(error, 'refused') || error.detail.code !== 'no-space' || !isInItsWay) throw error;

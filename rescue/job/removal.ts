@@ -94,8 +94,9 @@ const releasePatch = (
   { driver, image, name }: RemovalRequest,
 ): Patch | undefined => {
   try {
-    const listed = listContainers(guard, openWith(driver, guard)).find(
-      (each) => each.name === name || isListing(each.runs, image),
+    const fileSystem = openWith(driver, guard);
+    const listed = listContainers(guard, fileSystem).find(
+      (each) => each.name === name || isListing(each.runs, image, fileSystem.geometry),
     );
     if (listed === undefined) return undefined;
     const { paths } = listed;
