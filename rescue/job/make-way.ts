@@ -20,6 +20,7 @@ import { type ByteLength, type Extent, formatBytes, MIB, type Run } from '../uni
 import type { JobContext } from './context.ts';
 import { containerName } from './identity.ts';
 import { standingCommitHomes } from './own-slots.ts';
+import { bitmapDamage } from './salvage.ts';
 import { clustersAround, dataOf, openVolume } from './volume.ts';
 
 /**
@@ -284,6 +285,8 @@ const requireMovable = (image: Image, mover: Image, partition: Guard): void => {
   if (mover.commit === undefined || standingCommitHomes(partition, mover) === undefined) {
     throw immovable(image, mover, 'it cannot be copied: its commit record is lost');
   }
+  const damage = bitmapDamage(mover);
+  if (damage !== undefined) throw immovable(image, mover, `it cannot be copied whole: ${damage.message}`);
 };
 
 /** Reads every slot that is to be copied, before anything is written. Throws `refused` (`collision`). */

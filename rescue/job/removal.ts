@@ -12,6 +12,7 @@ import type { ByteOffset } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { clustersInUse, isListing, isOwnSlot, ownCommitHomes, ownJournal } from './own-slots.ts';
+import { olderGeneration } from './relocation.ts';
 import { protectionKey } from './siblings.ts';
 import { asRefusal, listContainers, mutableExtents, openVolume, openWith, refuseReadOnly } from './volume.ts';
 
@@ -84,6 +85,9 @@ export const removeImage = async (
   }
   const key = protectionKey(image);
   if (guard.images.includes(key)) guard.giveUp(key);
+  // What a relocation left of the generation before must not outlive it.
+  const older = olderGeneration(guard, image);
+  if (older?.state === 'superseded') await wipeHeaders(context, guard, older);
   await wipeHeaders(context, guard, image);
 };
 

@@ -57,7 +57,7 @@ export const writeRestored = async (
   const { partition } = place;
   const { geometry, spaces } = image.control;
   const recognition = new SpanSet(geometry.recognition);
-  const left = leftBehind(source.kept);
+  const left = leftBehind(partition, source.kept);
   // Where all copies fit into what is free now, the volume stands until they are whole.
   const standing = moves.every(({ overLive }) => !overLive);
   const early = standing ? await copyImages(context, place, moves) : [];
