@@ -411,3 +411,22 @@ test('an image of another partitioning where the table has to go: refused, nothi
   t.true(error.message.includes(later.id.slice(0, 8)));
   t.true(sameBytes(before, file));
 });
+
+test('an image of another partitioning in the midst of the partition: it is said that it goes', async (t) => {
+  const { file, image, later } = await twicePartitioned(
+    t,
+    'mbr',
+    { start: MIB, size: 62 * MIB },
+    { start: 2 * MIB, size: 40 * MIB, volume: 40 * MIB },
+  );
+  const loses: string[] = [];
+  const confirm = async (intent: { readonly loses: readonly string[] }): Promise<boolean> => {
+    loses.push(...intent.loses);
+    return true;
+  };
+  await restoreImage(file, { image: image.id, dryRun: true, confirm });
+  t.true(
+    loses.some((line) => line.includes(later.id.slice(0, 8)) && /overlaps this one/.test(line)),
+    loses.join('\n'),
+  );
+});
