@@ -271,3 +271,14 @@ test.serial('FAT, clusters of one sector: in place and as a copy', async (t) => 
     t.true(sameBytes(source, `${source}.back`));
   }
 });
+
+test.serial('a moved container that is removed leaves nothing behind where it lay before', async (t) => {
+  const { stage, image } = await imaged(t);
+  displace(stage.file, downInPieces(7));
+  const [moved] = (await listImages(stage.file)).images;
+  await removeImage(stage.file, { image: image.id });
+  t.notThrows(() => stageMustBeClean(stage));
+  // Without a file system nothing says that what lies at the old place is no image.
+  overwriteWithNoise(stage.file, extentsOf([...image.extents, ...moved!.extents]));
+  t.deepEqual((await listImages(stage.file, { depth: 'full' })).images, []);
+});
