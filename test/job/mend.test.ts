@@ -47,9 +47,11 @@ for (const { what, piece, left } of [
     const looked = await verifyImage(stage.file);
     t.true(looked.problems.some(({ code }) => code === 'slot.moved'));
     t.is(looked.repaired, undefined);
-    const { problems, repaired } = await verifyImage(stage.file, { repair: true });
+    const { problems, repaired, stats } = await verifyImage(stage.file, { repair: true });
     t.deepEqual(problems, []);
     t.is(repaired!.length, 1, repaired!.join());
+    t.is(looked.stats.bytesWritten, 0);
+    t.true(stats.bytesWritten > 0);
     t.notThrows(() => stageMustBeClean(stage));
     const { images } = await listImages(stage.file, { depth: 'full' });
     t.deepEqual(
