@@ -1,12 +1,23 @@
 import { hash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { normalise, subtract } from '../../rescue/bytes/runs.ts';
 import type { Run } from '../../rescue/units.ts';
 import { MIB } from '../../rescue/units.ts';
+import {
+  type FatOptions,
+  makeFat,
+  placesOf,
+  treeByMtools,
+  tryMtools,
+  withoutContainers,
+} from '../fs/fat/volumes.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
 import { e2fsckClean } from '../support/judges.ts';
 import { mountFile } from '../support/loop.ts';
 import { noiseSource } from '../support/noise.ts';
+import { run } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
 import { ownersClusters } from './owners-clusters.ts';
 
@@ -78,8 +89,61 @@ const ext = (name: string, options: VolumeOptions): SequenceVolume => ({
   ownersClusters,
 });
 
+/** Clusters of the containers' folder and of all that is in it, as mtools names their FAT entries. */
+const entriesOfContainers = (path: string): Run[] => {
+  const said = ['::/.holdfast', '::/.holdfast/*']
+    .flatMap((name) => tryMtools('mshowfat', path, [name]).stdout.split('\n'))
+    // The root, which lies above.
+    .filter((line) => !line.includes('/.. '));
+  return [...said.join('').matchAll(/<(\d+)(?:-(\d+))?>/g)].map(([, first, last = first]) => ({
+    start: Number(first),
+    length: Number(last) - Number(first) + 1,
+  }));
+};
+
+const usedEntries = (path: string): Run[] => {
+  const { bits, tables, clusterCount } = placesOf(path);
+  const table = readFileSync(path).subarray(tables[0]);
+  const entry = (index: number): number =>
+    bits === 32 ? table.readUInt32LE(4 * index) & 0x0fffffff : table.readUInt16LE(2 * index);
+  const numbers = Array.from({ length: clusterCount }, (_, index) => index + 2);
+  return normalise(numbers.filter(entry).map((start) => ({ start, length: 1 })));
+};
+
+/** Not FAT12, whose entries are not whole bytes. */
+const fat = (name: string, options: FatOptions & { readonly bits: 16 | 32 }): SequenceVolume => ({
+  name,
+  size: options.size,
+  make: (path) => {
+    makeFat(path, options);
+  },
+  change: (path, edits) =>
+    withCleanup(async (cleanup: Cleanup) => {
+      const folder = temporaryFolder(cleanup);
+      for (const { name: file, size, seed } of edits) {
+        const gone = tryMtools('mdel', path, [`::/${file}`]);
+        if (size === undefined) continue;
+        writeFileSync(join(folder, file), noiseSource(seed)(size));
+        const copied = tryMtools('mcopy', path, [join(folder, file), '::/']);
+        if (copied.exit !== 0 && !/full/i.test(copied.stderr)) throw new Error(gone.stderr + copied.stderr);
+      }
+    }),
+  contents: (path) =>
+    withCleanup(async (cleanup: Cleanup) => {
+      const tree = withoutContainers(treeByMtools(cleanup, path));
+      return new Map([...tree].map(([file, { content }]) => [file, content]));
+    }),
+  faults: (path) => {
+    const { exit, stdout, stderr } = run('fsck.fat', ['-n', path]);
+    return exit === 0 ? [] : [stdout + stderr];
+  },
+  ownersClusters: (path) => [...subtract(usedEntries(path), normalise(entriesOfContainers(path)))],
+});
+
 /** Each file system adds its own here. */
 export const SEQUENCE_VOLUMES: readonly SequenceVolume[] = [
   ext('ext4', { size: 16 * MIB, blockSize: 1024 }),
   ext('ext2', { size: 12 * MIB, type: 'ext2', blockSize: 1024 }),
+  fat('FAT16', { size: 16 * MIB, bits: 16, sectorsPerCluster: 4 }),
+  fat('FAT32', { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 }),
 ];
