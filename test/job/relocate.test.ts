@@ -2,7 +2,6 @@ import {
   closeSync,
   copyFileSync,
   openSync,
-  readFileSync,
   rmSync,
   statfsSync,
   truncateSync,
@@ -11,8 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { intersect, normalise, totalLength } from '../../rescue/bytes/runs.ts';
-import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
+import { totalLength } from '../../rescue/bytes/runs.ts';
 import { restore } from '../../rescue/job/restore.ts';
 import { type ImageSummary, type Intent, UnfinishedError } from '../../rescue/job/results.ts';
 import { MIB, type Run } from '../../rescue/units.ts';
@@ -25,6 +23,7 @@ import type { Tree } from '../support/tree.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
 import { extentsOf, treeMustBe } from './cycle.ts';
 import { ownersClusters } from './owners-clusters.ts';
+import { imagesNow, namesInRecord, namesOf, overlap as overlapIn } from './relocating.ts';
 import { infoOf, listImages, makeImage, NOW, removeImage, restoreImage, verifyImage } from './requests.ts';
 import { fillStage, mountStage, type Stage, stageMustBeClean, treeOf } from './stage.ts';
 
@@ -80,21 +79,8 @@ const fillUp = (top: string, name: string, free: number): void => {
   writeFileSync(join(top, name), noiseSource(name)(bavail * bsize - free));
 };
 
-const overlap = ({ start: base }: Stage, image: ImageSummary, clusters: readonly Run[]): number =>
-  totalLength(
-    intersect(
-      normalise(
-        image.extents.map(([start, length]) => ({ start: (start - base) / BLOCK, length: length / BLOCK })),
-      ),
-      clusters,
-    ),
-  );
-
-/** Images as the volume has them now, by id. */
-const imagesNow = async (stage: Stage): Promise<Map<string, ImageSummary>> => {
-  const { images } = await listImages(stage.file);
-  return new Map(images.filter(({ state }) => state === 'committed').map((each) => [each.id, each]));
-};
+const overlap = ({ start }: Stage, image: ImageSummary, clusters: readonly Run[]): number =>
+  overlapIn({ clusterBase: start, clusterSize: BLOCK }, image, clusters);
 
 /** Everything that must hold after a restore of `state` beside `others`. */
 const mustBeBack = async (
@@ -107,15 +93,12 @@ const mustBeBack = async (
   t.notThrows(() => stageMustBeClean(stage), when);
   treeMustBe(t, stage, state.tree, when);
   t.deepEqual(clustersOf(stage), state.clusters, `${when}: clusters in use`);
-  const images = await imagesNow(stage);
+  const images = await imagesNow(stage.file);
   const ids = [state, ...others].map(({ image }) => image.id);
   t.deepEqual([...images.keys()].sort(), ids.sort(), when);
-  const recorded =
-    parseLocatorRecord(readFileSync(stage.file).subarray(stage.start + 512, stage.start + 1024))?.images ??
-    [];
   t.deepEqual(
-    recorded.map(({ imageId, generation }) => `${Buffer.from(imageId).toString('hex')}/${generation}`).sort(),
-    [...images.values()].map(({ id, generation }) => `${id}/${generation}`).sort(),
+    namesInRecord(stage.file, stage.start + 512) ?? [],
+    namesOf(images.values()),
     `${when}: locator record`,
   );
   for (const id of ids) {
@@ -195,7 +178,7 @@ for (const [what, first, options] of VARIANTS) {
       );
     t.deepEqual([...restored.imagesKept].sort(), [early.image.id, late.image.id].sort());
     await mustBeBack(t, stage, early, [late], 'the older state');
-    const moved = (await imagesNow(stage)).get(late.image.id)!;
+    const moved = (await imagesNow(stage.file)).get(late.image.id)!;
     t.like(moved, {
       generation: 2,
       sequence: late.image.sequence,
@@ -207,12 +190,10 @@ for (const [what, first, options] of VARIANTS) {
     t.is(overlap(stage, moved, early.clusters), 0);
     t.regex((await infoOf(stage.file, moved.id)).facts.flat().join('\n'), /relocated/i);
     // Nothing of the old place is left to be found, also where no file system says what is stale.
-    const images = [...(await imagesNow(stage)).values()];
+    const images = [...(await imagesNow(stage.file)).values()];
     overwriteWithNoise(stage.file, extentsOf(images.flatMap(({ extents }) => extents)));
     const { images: found } = await listImages(stage.file, { depth: 'full' });
-    t.deepEqual(found.map(({ id, generation }) => `${id}/${generation}`).sort(), [
-      ...[`${early.image.id}/1`, `${late.image.id}/2`].sort(),
-    ]);
+    t.deepEqual(namesOf(found), [`${early.image.id}/1`, `${late.image.id}/2`].sort());
     for (const [state, other] of [
       [late, early],
       [early, late],
@@ -227,10 +208,14 @@ for (const [what, first, options] of VARIANTS) {
       );
     }
     t.is(digestOf(stage.file, extentsOf(early.image.sealedExtents)), sealed);
-    t.is((await imagesNow(stage)).get(late.image.id)!.generation, 2, 'once moved, it is in nobody’s way');
+    t.is(
+      (await imagesNow(stage.file)).get(late.image.id)!.generation,
+      2,
+      'once moved, it is in nobody’s way',
+    );
     // What the volume is worth afterwards: another image, and both go.
     await removeImage(stage.file, { image: late.image.id });
-    t.deepEqual([...(await imagesNow(stage)).keys()], [early.image.id]);
+    t.deepEqual([...(await imagesNow(stage.file)).keys()], [early.image.id]);
     t.deepEqual(clustersOf(stage), early.clusters);
     t.notThrows(() => stageMustBeClean(stage));
   });
@@ -242,7 +227,7 @@ test.serial('no room but where files are: the volume goes first, the images stay
   const full = duplicate(stage.file, `${stage.file}.full`);
   await restoreImage(stage.file, { image: early.image.id });
   await mustBeBack(t, stage, early, [late], 'the older state');
-  t.is((await imagesNow(stage)).get(late.image.id)!.generation, 2);
+  t.is((await imagesNow(stage.file)).get(late.image.id)!.generation, 2);
   await restoreImage(stage.file, { image: late.image.id });
   await mustBeBack(t, stage, late, [early], 'the newer state');
   // Cancelled while the copy is written: nothing is mounted that is not whole, and the same command ends it.
@@ -278,7 +263,7 @@ test.serial('on a disk whose table is lost with everything else', async (t) => {
   const restored = await restoreImage(file, { image: early.image.id });
   t.is(restored.partitionTable, 'rebuilt');
   await mustBeBack(t, stage, early, [late], 'the older state');
-  t.is((await imagesNow(stage)).get(late.image.id)!.generation, 2);
+  t.is((await imagesNow(stage.file)).get(late.image.id)!.generation, 2);
   await restoreImage(file, { image: late.image.id });
   await mustBeBack(t, stage, late, [early], 'the newer state');
 });

@@ -1,17 +1,10 @@
 import { hash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { normalise, subtract } from '../../rescue/bytes/runs.ts';
 import type { Run } from '../../rescue/units.ts';
 import { MIB } from '../../rescue/units.ts';
-import {
-  type FatOptions,
-  makeFat,
-  placesOf,
-  treeByMtools,
-  tryMtools,
-  withoutContainers,
-} from '../fs/fat/volumes.ts';
+import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
+import { type FatOptions, makeFat, treeByMtools, tryMtools, withoutContainers } from '../fs/fat/volumes.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
 import { e2fsckClean } from '../support/judges.ts';
 import { mountFile } from '../support/loop.ts';
@@ -89,29 +82,7 @@ const ext = (name: string, options: VolumeOptions): SequenceVolume => ({
   ownersClusters,
 });
 
-/** Clusters of the containers' folder and of all that is in it, as mtools names their FAT entries. */
-const entriesOfContainers = (path: string): Run[] => {
-  const said = ['::/.holdfast', '::/.holdfast/*']
-    .flatMap((name) => tryMtools('mshowfat', path, [name]).stdout.split('\n'))
-    // The root, which lies above.
-    .filter((line) => !line.includes('/.. '));
-  return [...said.join('').matchAll(/<(\d+)(?:-(\d+))?>/g)].map(([, first, last = first]) => ({
-    start: Number(first),
-    length: Number(last) - Number(first) + 1,
-  }));
-};
-
-const usedEntries = (path: string): Run[] => {
-  const { bits, tables, clusterCount } = placesOf(path);
-  const table = readFileSync(path).subarray(tables[0]);
-  const entry = (index: number): number =>
-    bits === 32 ? table.readUInt32LE(4 * index) & 0x0fffffff : table.readUInt16LE(2 * index);
-  const numbers = Array.from({ length: clusterCount }, (_, index) => index + 2);
-  return normalise(numbers.filter(entry).map((start) => ({ start, length: 1 })));
-};
-
-/** Not FAT12, whose entries are not whole bytes. */
-const fat = (name: string, options: FatOptions & { readonly bits: 16 | 32 }): SequenceVolume => ({
+const fat = (name: string, options: FatOptions): SequenceVolume => ({
   name,
   size: options.size,
   make: (path) => {
@@ -137,7 +108,7 @@ const fat = (name: string, options: FatOptions & { readonly bits: 16 | 32 }): Se
     const { exit, stdout, stderr } = run('fsck.fat', ['-n', path]);
     return exit === 0 ? [] : [stdout + stderr];
   },
-  ownersClusters: (path) => [...subtract(usedEntries(path), normalise(entriesOfContainers(path)))],
+  ownersClusters: (path) => fatOwnersClusters(path),
 });
 
 /** Each file system adds its own here. */
