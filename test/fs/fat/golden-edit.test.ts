@@ -133,19 +133,16 @@ test('FAT32: a claim and its release', (t) => {
   const device = volumeOf(t, { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 });
   const root = 'f8ffff0f';
   const chains = '22+3 12+2. 3+1. end fffffff in 2 tables of 322560 bytes from 4000';
-  const dirty = (used: string): string[][] => [
-    ['40: 8000296c7b8a0f4e4f204e414d452020 -> 8001296c7b8a0f4e4f204e414d452020  BS_Reserved1, bit 0'],
-    [
-      `4000: f8ffff0fffffff0f${root}${used} -> f8ffff0fffffff07${root}${used}  FAT[1], bit 27`,
-      `52c00: f8ffff0fffffff0f${root}${used} -> f8ffff0fffffff07${root}${used}  in the other FAT, too`,
-    ],
+  const boot =
+    '40: 8000296c7b8a0f4e4f204e414d452020 -> 8001296c7b8a0f4e4f204e414d452020  BS_Reserved1, bit 0';
+  const tables = (used: string): string[] => [
+    `4000: f8ffff0fffffff0f${root}${used} -> f8ffff0fffffff07${root}${used}  FAT[1], bit 27`,
+    `52c00: f8ffff0fffffff0f${root}${used} -> f8ffff0fffffff07${root}${used}  in the other FAT, too`,
   ];
-  const clean = (used: string): string[][] =>
-    dirty(used)
-      .toReversed()
-      .map((rows) =>
-        rows.map((row) => row.replace(/: (\S+) -> (\S+)/, (_, old, now) => `: ${now} -> ${old}`)),
-      );
+  const dirty = (used: string): string[][] => [[boot], tables(used)];
+  const back = (row: string): string =>
+    row.replace(/: (\S+) -> (\S+)/, (_, old, now) => `: ${now} -> ${old}`);
+  const clean = (used: string): string[][] => [tables(used).map(back), [back(boot)]];
   t.deepEqual(
     change(device, claimed),
     bare([

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { NumberSet } from '../../../rescue/bytes/number-set.ts';
+import { complement } from '../../../rescue/bytes/runs.ts';
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
 import type { Problem } from '../../../rescue/fs/filesystem.ts';
 import { clusterBitmap } from '../../../rescue/fs/ntfs/allocation.ts';
@@ -16,6 +17,7 @@ import {
   AT_INDEX_ALLOCATION,
   AT_INDEX_ROOT,
   BOOT_SECTOR,
+  FILE_BADCLUS,
   FILE_MFT,
   FILE_NAME,
   INDEX_ENTRY,
@@ -28,6 +30,8 @@ import {
 } from '../../../rescue/fs/ntfs/layout.ts';
 import { NameLedger } from '../../../rescue/fs/ntfs/name-ledger.ts';
 import { PROBLEMS } from '../../../rescue/fs/ntfs/problems.ts';
+import type { Run } from '../../../rescue/units.ts';
+import { codeOf } from '../../support/code-of.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { Damaged, smallVolume } from './damage.ts';
 import { complaints } from './volumes.ts';
@@ -301,6 +305,31 @@ test('leaked clusters and records are no problem', (t) => {
   damaged.bit('clusters', free.start + free.length + 3, true);
   damaged.bit('records', FREE_RECORD, true);
   t.deepEqual(problemsOf(damaged.device), []);
+});
+
+test('bad clusters: in use, listed as bad, and no problem', (t) => {
+  const damaged = new Damaged(smallVolume(t));
+  const { clusterCount } = damaged.volume;
+  // One byte holds the number, as a positive one.
+  const isFree = complement(openNtfs(damaged.device).allocation(), { start: 64, length: 63 });
+  const [{ start: bad }] = [...isFree] as [Run, ...Run[]];
+  const rest = clusterCount - bad - 1;
+  const stream = damaged.attribute('/$BadClus', AT_DATA, '$Bad');
+  if (stream.resident) throw new Error('$Bad is resident');
+  const { from, to } = stream.pairs;
+  t.is(to - from, 8);
+  damaged.record(FILE_BADCLUS, (bytes) =>
+    bytes.set([0x01, bad, 0x11, 0x01, bad, 0x02, rest & 0xff, rest >>> 8], from),
+  );
+  damaged.bit('clusters', bad, true);
+  t.deepEqual([...openNtfs(damaged.device).bad()], [{ start: bad, length: 1 }]);
+  t.deepEqual(problemsOf(damaged.device), []);
+  // A bad cluster whose number is not its place in the stream.
+  damaged.record(FILE_BADCLUS, (bytes) => bytes.fill(bad + 1, from + 4, from + 5));
+  t.is(
+    codeOf(() => [...openNtfs(damaged.device).bad()]),
+    'corrupt:ntfs.bad-clusters',
+  );
 });
 
 test('the limit is kept', (t) => {

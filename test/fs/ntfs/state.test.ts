@@ -8,6 +8,8 @@ import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
 import {
   AT_DATA,
   AT_VOLUME_INFORMATION,
+  ATTRIBUTE,
+  ATTRIBUTE_ENCRYPTED,
   FILE_LOGFILE,
   FILE_VOLUME,
   NO_CLIENT,
@@ -246,6 +248,21 @@ test('page files and an inactive hibernation file are not worth imaging', (t) =>
     const entry = [...fileSystem.walk()].find((each) => each.path.toLowerCase() === path)!;
     t.deepEqual(runs, [...entry.runs()]);
     t.is(totalLength(runs), Math.ceil(entry.size / 4096));
+  }
+});
+
+test('a page file that is encrypted or compressed is kept like any other file', (t) => {
+  const base = windowsVolume(t);
+  for (const flags of [ATTRIBUTE_ENCRYPTED, 1]) {
+    const damaged = new Damaged(base);
+    const { at } = damaged.attribute('/pagefile.sys', AT_DATA);
+    damaged.record(damaged.node('/pagefile.sys'), (bytes) => ATTRIBUTE.set(bytes, 'flags', flags, at));
+    t.deepEqual(
+      openNtfs(damaged.device)
+        .excludes()
+        .map(({ path }) => path),
+      ['/swapfile.sys'],
+    );
   }
 });
 
