@@ -47,10 +47,10 @@ const stageOf = (file: string, { tree }: Pick<State, 'tree'>): FatStage => ({
 const treeNow = (t: ExecutionContext, file: string): Map<string, Listed> =>
   withoutContainers(treeByMtools(t, file));
 
-/** A file of noise in the lowest free clusters: mtools takes them in order from where FSInfo says, or from the first one on FAT16. */
-const put = (t: ExecutionContext, file: string, name: string, bytes: number): void => {
+/** A file in the lowest free clusters: mtools takes them in order from where FSInfo says, or from the first one on FAT16. */
+const put = (t: ExecutionContext, file: string, name: string, content: Buffer): void => {
   const from = join(temporaryFolder(t), name);
-  writeFileSync(from, noiseSource(name)(bytes));
+  writeFileSync(from, content);
   forgetNextFree(file);
   mtools('mcopy', file, ['-m', from, '::/'], {});
 };
@@ -126,12 +126,11 @@ const collide = async (
   const file = makeFat(join(temporaryFolder(t), 'volume'), options);
   populateFat(t, file, { entries: 30 });
   // Files fill a volume from below, images from above.
-  const large = options.size / 4;
-  put(t, file, 'low', freeBytes(t, file) - large);
-  put(t, file, 'large', large - 200 * KIB);
+  put(t, file, 'low', Buffer.alloc(freeBytes(t, file) - 4 * MIB));
+  put(t, file, 'large', noiseSource('large')(freeBytes(t, file) - 200 * KIB));
   mtools('mdel', file, ['::/low']);
   const early = await stateNow(t, file, first);
-  put(t, file, 'new', 600 * KIB);
+  put(t, file, 'new', noiseSource('new')(600 * KIB));
   mtools('mdel', file, ['::/large']);
   const late = await stateNow(t, file, first === 'user' ? 'factory' : 'user');
   t.true(overlap(file, late.image, early.clusters) > 0, 'the second image lies where the first has data');
@@ -182,24 +181,21 @@ for (const [what, first, options] of VARIANTS) {
     );
     await restoreImage(file, { image: late.image.id });
     await mustBeBack(t, file, late, [early], 'the newer state');
-    await restoreImage(file, { image: early.image.id });
-    await mustBeBack(t, file, early, [late], 'the older state again');
     t.is(digestOf(file, extentsOf(early.image.sealedExtents)), sealed);
-    t.is((await imagesNow(file)).get(late.image.id)!.generation, 2, 'once moved, it is in nobody’s way');
     // What the volume is worth afterwards: both go, and every cluster with them.
     for (const [gone, left] of [
-      [late, [early.image]],
-      [early, []],
+      [early, [(await imagesNow(file)).get(late.image.id)!]],
+      [late, []],
     ] as const) {
       await removeImage(file, { image: gone.image.id });
       t.deepEqual(
         [...(await imagesNow(file)).keys()],
         left.map(({ id }) => id),
       );
-      t.deepEqual(fatOwnersClusters(file), early.clusters);
-      nothingIsLost(t, file, early.clusters, left, 'after remove');
-      fatMustBeClean(t, stageOf(file, early), 'after remove');
+      t.deepEqual(fatOwnersClusters(file), late.clusters);
+      nothingIsLost(t, file, late.clusters, left, 'after remove');
+      fatMustBeClean(t, stageOf(file, late), 'after remove');
     }
-    fatTreeMustBe(t, stageOf(file, early), 'after both are removed');
+    fatTreeMustBe(t, stageOf(file, late), 'after both are removed');
   });
 }
