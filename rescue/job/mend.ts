@@ -1,7 +1,7 @@
 import { complement, intersect, normalise, SpanSet, subtract, totalLength } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { isHoldfastError, refused } from '../errors.ts';
-import type { FileSystemDriver } from '../fs/filesystem.ts';
+import type { FileSystem, FileSystemDriver } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import { appendAudit } from '../image/audit.ts';
 import { placesOf } from '../image/by-index.ts';
@@ -26,6 +26,7 @@ import { bitmapDamage } from './salvage.ts';
 import { bystanders, protect, protectionKey } from './siblings.ts';
 import {
   clusterRuns,
+  dataOf,
   type ListedContainer,
   listContainers,
   mutableExtents,
@@ -109,7 +110,7 @@ export const mendContainer = async (
   protect(guard, [...others, ...bystanders(listed).damaged]);
   const plan = planInPlace(image, patchLength);
   const runs = clusterRuns(image.extents, fileSystem.geometry.clusterSize, fileSystem.geometry.clusterBase);
-  const data = dataOf(image);
+  const data = knownData(image, fileSystem.geometry);
   const isInItsWay = totalLength(intersect(data(), normalise(runs))) > 0;
   if (plan !== undefined && !isInItsWay) {
     await mendInPlace(context, guard, image, plan);
@@ -137,9 +138,9 @@ export const mendContainer = async (
 };
 
 /** Clusters in which the image has data; none where that is lost: a restore needs --salvage then, and takes what it gets. */
-const dataOf = (image: Image): (() => Iterable<Run>) => {
+const knownData = (image: Image, geometry: FileSystem['geometry']): (() => Iterable<Run>) => {
   if (bitmapDamage(image) !== undefined) return () => [];
-  return () => image.inUse();
+  return () => dataOf(image, geometry);
 };
 
 /** Undefined where slots lie in pieces. The generation is set when it is begun. */

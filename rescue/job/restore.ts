@@ -3,7 +3,7 @@ import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
-import { planCompanions } from './companions.ts';
+import { planCompanions, refuseTableOverImage } from './companions.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
@@ -94,6 +94,7 @@ export const restoreTo = async (
   const { image } = source.chosen;
   refuseGaps(source.chosen, request.salvage);
   const table = planPlaceTable(place, source);
+  refuseTableOverImage(place, table);
   const companions = await planCompanions(context, image, place, table, request.companions ?? false);
   const own = image.control.spaces.filter((each) => each.of === 'partition');
   const lost = new Losses();

@@ -47,9 +47,11 @@ for (const { what, piece, left } of [
     const looked = await verifyImage(stage.file);
     t.true(looked.problems.some(({ code }) => code === 'slot.moved'));
     t.is(looked.repaired, undefined);
-    const { problems, repaired } = await verifyImage(stage.file, { repair: true });
+    const { problems, repaired, stats } = await verifyImage(stage.file, { repair: true });
     t.deepEqual(problems, []);
     t.is(repaired!.length, 1, repaired!.join());
+    t.is(looked.stats.bytesWritten, 0);
+    t.true(stats.bytesWritten > 0);
     t.notThrows(() => stageMustBeClean(stage));
     const { images } = await listImages(stage.file, { depth: 'full' });
     t.deepEqual(
@@ -270,4 +272,15 @@ test.serial('FAT, clusters of one sector: in place and as a copy', async (t) => 
     mtools('mcopy', file, ['-n', '::FILE.BIN', `${source}.back`]);
     t.true(sameBytes(source, `${source}.back`));
   }
+});
+
+test.serial('a moved container that is removed leaves nothing behind where it lay before', async (t) => {
+  const { stage, image } = await imaged(t);
+  displace(stage.file, downInPieces(7));
+  const [moved] = (await listImages(stage.file)).images;
+  await removeImage(stage.file, { image: image.id });
+  t.notThrows(() => stageMustBeClean(stage));
+  // Without a file system nothing says that what lies at the old place is no image.
+  overwriteWithNoise(stage.file, extentsOf([...image.extents, ...moved!.extents]));
+  t.deepEqual((await listImages(stage.file, { depth: 'full' })).images, []);
 });

@@ -1,4 +1,13 @@
-import { closeSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  copyFileSync,
+  openSync,
+  rmSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../rescue/bytes/runs.ts';
@@ -8,6 +17,7 @@ import { MIB, type Run } from '../../rescue/units.ts';
 import { makeDisk } from '../support/disk.ts';
 import { duplicate } from '../support/duplicate.ts';
 import { digestOf, noiseSource, overwriteWithNoise, sameBytes } from '../support/noise.ts';
+import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import type { Tree } from '../support/tree.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
@@ -279,6 +289,68 @@ test.serial(
     t.true(sameBytes(before, stage.file));
     await restoreImage(stage.file, { image: early.image.id, drop: [late.image.id] });
     await mustBeBack(t, stage, early, [], 'with the other image dropped');
+  },
+);
+
+for (const [early, late] of [
+  [4096, 1024],
+  [1024, 4096],
+] as const)
+  test.serial(
+    `a volume that was made anew, clusters of ${early} bytes and then of ${late}: both are restored beside each other`,
+    async (t) => {
+      const stage = volume(t, { blockSize: early });
+      fillStage(t, stage, { size: MIB, entries: 60 }, (top) => {
+        fillUp(top, 'low', 20 * MIB);
+        fillUp(top, 'large', 9 * MIB);
+        rmSync(join(top, 'low'));
+      });
+      const before = treeOf(t, stage);
+      const first = (await makeImage(stage.file, { kind: 'factory' })).image;
+      const copy = join(temporaryFolder(t), 'first.hfi');
+      withMount(t, stage, (top) =>
+        copyFileSync(join(top, '.holdfast', `factory-${first.id.slice(0, 12)}.hfi`), copy),
+      );
+      makeVolume(stage.file, { size: stage.size, blockSize: late });
+      fillStage(t, stage, { size: MIB, entries: 60 });
+      const after = treeOf(t, stage);
+      const second = (await makeImage(stage.file)).image;
+      await restoreImage(stage.file, { from: copy });
+      t.notThrows(() => stageMustBeClean(stage));
+      treeMustBe(t, stage, before, 'the first');
+      const moved = (await imagesNow(stage)).get(second.id)!;
+      t.is(moved.generation, 2);
+      const largest = Math.max(early, late);
+      for (const [start, length] of moved.extents) t.deepEqual([start % largest, length % largest], [0, 0]);
+      t.deepEqual((await verifyImage(stage.file)).problems, []);
+      // It is an image of this volume like any other: what is written into it is.
+      const third = (await makeImage(stage.file, { keepOld: true })).image;
+      await removeImage(stage.file, { image: third.id });
+      await restoreImage(stage.file, { image: second.id });
+      t.notThrows(() => stageMustBeClean(stage));
+      treeMustBe(t, stage, after, 'the second');
+      t.deepEqual((await verifyImage(stage.file)).problems, []);
+      await removeImage(stage.file, { image: second.id });
+      t.deepEqual((await listImages(stage.file, { depth: 'full' })).images, []);
+    },
+  );
+
+test.serial(
+  'a volume that was made larger: a later image beyond its old end is not in the way, but named',
+  async (t) => {
+    const stage = volume(t);
+    fillStage(t, stage, { size: MIB, entries: 60 });
+    const factory = (await makeImage(stage.file, { kind: 'factory' })).image;
+    truncateSync(stage.file, 96 * MIB);
+    mustRun('resize2fs', ['-f', stage.file]);
+    const user = (await makeImage(stage.file)).image;
+    const before = duplicate(stage.file, `${stage.file}.before`);
+    const error = await t.throwsAsync(() => restoreImage(stage.file, { image: 'factory' }));
+    t.regex(error.message, new RegExp(`${user.id.slice(0, 8)} does not lie in the volume.*--to.*--drop`));
+    t.true(sameBytes(before, stage.file));
+    const restored = await restoreImage(stage.file, { image: 'factory', drop: [user.id] });
+    t.deepEqual(restored.imagesKept, [factory.id]);
+    t.notThrows(() => stageMustBeClean(stage));
   },
 );
 

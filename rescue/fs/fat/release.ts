@@ -5,6 +5,7 @@ import { isFileOf } from '../container-files.ts';
 import { CONTAINER_FOLDER, type ReleaseRequest } from '../filesystem.ts';
 import type { Editor } from '../patch.ts';
 import {
+  containerFileName,
   type DirectoryEntry,
   type Folder,
   folderOf,
@@ -31,7 +32,7 @@ export const release = (editor: Editor, request: ReleaseRequest): void => {
   const listed = [...readDirectory(volume, folder)].filter(
     ({ name, isLabel }) => !isLabel && name !== '.' && name !== '..',
   );
-  const ours = listed.filter(({ name }) => isOurs(request, name));
+  const ours = listed.filter((each) => isOurs(request, containerFileName(each)));
   if (ours.length === 0) throw absent(request.name);
   const chains = ours.flatMap((file) => chainOf(volume, file, folder));
   const emptied = ours.length === listed.length;

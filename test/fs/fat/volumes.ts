@@ -204,7 +204,17 @@ const mtoolsEnv = { LC_ALL: 'C.UTF-8', TZ: 'UTC', MTOOLS_SKIP_CHECK: '1', MTOOLS
 
 /** Runs one of the mtools on a volume; throws if it fails. */
 export const mtools = (
-  program: 'mcopy' | 'mmd' | 'mdel' | 'mdeltree' | 'mattrib' | 'mdir' | 'mren' | 'mmove' | 'mlabel',
+  program:
+    | 'mcopy'
+    | 'mmd'
+    | 'mdel'
+    | 'mdeltree'
+    | 'mattrib'
+    | 'mdir'
+    | 'mren'
+    | 'mmove'
+    | 'mlabel'
+    | 'mshowfat',
   path: string,
   args: readonly string[],
   place: MtoolsPlace = {},
