@@ -318,7 +318,7 @@ for (const [early, late] of [
       await restoreImage(stage.file, { from: copy });
       t.notThrows(() => stageMustBeClean(stage));
       treeMustBe(t, stage, before, 'the first');
-      const moved = (await imagesNow(stage)).get(second.id)!;
+      const moved = (await imagesNow(stage.file)).get(second.id)!;
       t.is(moved.generation, 2);
       const largest = Math.max(early, late);
       for (const [start, length] of moved.extents) t.deepEqual([start % largest, length % largest], [0, 0]);
