@@ -117,7 +117,10 @@ interface Collision {
   readonly late: State;
 }
 
-/** The second image lies where the first one has `large`: the only free clusters below it are those that the first image took. */
+/**
+ * The second image lies where the first one has `large`, but not all of it fits there: what the restore writes over does not reach the
+ * rest of its old place.
+ */
 const collide = async (
   t: ExecutionContext,
   options: FatOptions,
@@ -130,10 +133,13 @@ const collide = async (
   put(t, file, 'large', noiseSource('large')(freeBytes(t, file) - 200 * KIB));
   mtools('mdel', file, ['::/low']);
   const early = await stateNow(t, file, first);
-  put(t, file, 'new', noiseSource('new')(600 * KIB));
+  put(t, file, 'new', noiseSource('new')(5 * MIB));
   mtools('mdel', file, ['::/large']);
   const late = await stateNow(t, file, first === 'user' ? 'factory' : 'user');
-  t.true(overlap(file, late.image, early.clusters) > 0, 'the second image lies where the first has data');
+  const shared = overlap(file, late.image, early.clusters);
+  const whole = totalLength(extentsOf(late.image.extents)) / placesOf(file).clusterSize;
+  t.true(shared > 0, 'the second image lies where the first has data');
+  t.true(shared < whole - (128 * KIB) / placesOf(file).clusterSize, 'and elsewhere too');
   return { file, early, late };
 };
 
