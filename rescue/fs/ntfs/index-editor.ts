@@ -69,6 +69,8 @@ export class IndexEditor {
   readonly #record: RecordEditor;
   readonly #index: NameIndex;
   readonly #isNew: boolean;
+  /** Its attributes stand in several records. */
+  readonly #isSpread: boolean;
   readonly #root: TreeNode;
   readonly #nodes = new Map<number, TreeNode>();
   readonly #blockSize: ByteLength;
@@ -98,13 +100,7 @@ export class IndexEditor {
       place,
     };
     const file = openRecord(volume, parsed);
-    if (file.list !== undefined) {
-      throw refused('the folder that would list the container is spread over several records', {
-        code: 'claim.folder-spread',
-        ...place,
-        wayOut: 'Make the folder .holdfast in Windows, and try again',
-      });
-    }
+    this.#isSpread = file.list !== undefined;
     this.#index = openNameIndex(file);
     this.#blockSize = this.#index.blockSize;
     this.#root = this.#node(undefined, entriesOf(this.#index.root), undefined);
@@ -116,6 +112,17 @@ export class IndexEditor {
     if (bitmap.size > 128 * 1024) throw this.#full();
     this.#bits = new Uint8Array(bitmap.size);
     bitmap.readInto(0, this.#bits);
+  }
+
+  #spread() {
+    return refused(
+      'the folder that lists the container is spread over several records, and must be changed in more than one place',
+      {
+        code: 'claim.folder-spread',
+        ...this.#record.place,
+        wayOut: 'Make the folder .holdfast in Windows, or delete files from it, and try again',
+      },
+    );
   }
 
   #full() {
@@ -227,6 +234,7 @@ export class IndexEditor {
   }
 
   #newNode(entries: Entry[]): TreeNode {
+    if (this.#isSpread) throw this.#spread();
     const number = nextBit(this.#bits, false, 0, this.#blockCount);
     if (number === this.#blockCount) this.#addBlock();
     setBits(this.#bits, number, number + 1);
@@ -257,6 +265,10 @@ export class IndexEditor {
   }
 
   #rootFits(): boolean {
+    if (this.#isSpread) {
+      if (this.#root.changed) throw this.#spread();
+      return true;
+    }
     const trial = this.#record.copy();
     return this.#putAllocation(trial) && this.#putRoot(trial);
   }
@@ -351,6 +363,7 @@ export class IndexEditor {
   #dropEmpty(path: readonly TreeNode[]): void {
     const node = path.at(-1)!;
     if (node.vcn === undefined || node.entries.length > 1) return;
+    if (this.#isSpread) throw this.#spread();
     const parent = path.at(-2)!;
     const at = parent.entries.findIndex((entry) => subNodeOf(entry) === node.vcn);
     this.#freed.push((node.vcn * this.#index.vcnBytes) / this.#blockSize);
@@ -387,6 +400,10 @@ export class IndexEditor {
     for (const node of this.#nodes.values()) {
       if (!node.changed) continue;
       this.#writeBlock(node.isNew ? 'prepare' : node.split ? 'trim' : phase, node);
+    }
+    if (this.#isSpread) {
+      if (this.#root.changed) throw this.#spread();
+      return;
     }
     if (!this.#putAllocation(this.#record) || !this.#putRoot(this.#record)) throw this.#full();
     mft.write(phase, this.#record);
