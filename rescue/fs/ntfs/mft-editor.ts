@@ -245,12 +245,12 @@ export class MftEditor {
   }
 
   /** Frees a record: not in use, its sequence number raised so that nobody takes the next file for this one. */
-  free(number: number): void {
+  free(number: number, phase: 'unused' | 'unextended'): void {
     const record = this.open(number);
     const { sequence } = record;
     MFT_RECORD.set(record.bytes, 'sequence_number', sequence >= 0xffff ? 1 : sequence + 1);
     MFT_RECORD.set(record.bytes, 'flags', MFT_RECORD.get(record.bytes, 'flags') & ~RECORD_IN_USE);
-    this.write('unused', record);
+    this.write(phase, record);
     this.#mark(number, false);
   }
 

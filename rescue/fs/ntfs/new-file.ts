@@ -185,7 +185,7 @@ const addInExtensions = (
     const instance = extension.nextInstance();
     const shape = { type: AT_DATA, instance, lowestVcn: vcn, clusters, pairs };
     extension.add(nonResidentAttribute(vcn === 0 ? { ...shape, sizes } : shape));
-    mft.write('files', extension);
+    mft.write('extensions', extension);
     entries.push(listEntry(AT_DATA, vcn, extension.reference, instance));
     vcn += clusters;
     done += count;

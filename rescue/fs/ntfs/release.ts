@@ -94,5 +94,5 @@ const freeFile = ({ volume, clusters, mft }: EditContext, file: NtfsFile): void 
   for (const attribute of ownAttributes(file.record))
     if (attribute.type === AT_ATTRIBUTE_LIST && !attribute.resident)
       clusters.give(clustersOf(extentRuns(volume, attribute)));
-  for (const number of records) mft.free(number);
+  for (const number of records) mft.free(number, number === file.record.number ? 'unused' : 'unextended');
 };

@@ -14,15 +14,17 @@ export const PHASES = [
   'growth',
   /** Bits of $MFT's bitmap that are set. */
   'marks',
-  /** New records: extensions and files, folders behind them. */
+  /** New records: a file after its extensions, its folder after it. */
+  'extensions',
   'files',
   'folder',
   /** Index nodes and roots that name something else now. */
   'reference',
   /** Index blocks of which a part has moved into another one. */
   'trim',
-  /** Records that are not in use any more. */
+  /** Records that are not in use any more: extensions after the file to which they belong. */
   'unused',
+  'unextended',
   /** Bits that are cleared, of $MFT's bitmap and of $Bitmap. */
   'unmarks',
   'release',
