@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import test from 'ava';
 import { isHoldfastError } from '../../../rescue/errors.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
+import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
 import { moved } from '../../../rescue/fs/ntfs/hidden-sectors.ts';
 import { AT_ATTRIBUTE_LIST, BOOT_SECTOR } from '../../../rescue/fs/ntfs/layout.ts';
 import { ownAttributes } from '../../../rescue/fs/ntfs/record.ts';
+import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 
@@ -99,6 +101,16 @@ test('a folder with thousands of names beside the new one: splits up to a new le
     writeFileSync(join(many, `${'padding '.repeat(5)}${String(index).padStart(4, '0')}`), '');
   for (let index = 0; index < 300; index += 1) writeFileSync(join(mount.path, `in the root ${index}`), '');
   mount.unmount();
+  // Blocks of the folder's index, and nodes above the leaves: the entries of other blocks that have sub-nodes.
+  const blocks = (): number =>
+    volume.open((device) => {
+      const opened = new NtfsVolume(device);
+      const [found] = findInRoot(opened, ['.holdfast']);
+      const seen = new Set<number>();
+      for (const _ of directoryEntries(openNameIndex(found!.file), (block) => seen.add(block)));
+      return seen.size;
+    });
+  const before = blocks();
   const names = Array.from(
     { length: 60 },
     (_, index) => `${'pAdding'}${(index * 37) % 60}.${'x'.repeat(50)}`,
@@ -108,6 +120,7 @@ test('a folder with thousands of names beside the new one: splits up to a new le
     volume.claim(name, [{ start: free!.start, length: 1 }]);
   }
   t.deepEqual(volume.problems(), []);
+  t.true(blocks() > before + 1, `${before} blocks, then ${blocks()}`);
   for (const name of names.toReversed()) volume.release(name);
   t.deepEqual(volume.problems(), []);
   const again = mountNtfs(t, volume.path);
