@@ -75,6 +75,20 @@ export class Guard implements Device {
     throw guardError(`image ${imageId} is not protected, so it cannot be given up`, 'guard.unknown', 0);
   }
 
+  /** The protected image that has bytes in `span`, by the name that it is protected under. */
+  holderIn(span: Extent): string | undefined {
+    for (const [imageId, { sealed, mutable }] of this.#images)
+      if (sealed.intersects(span) || mutable.intersects(span)) return imageId;
+    return undefined;
+  }
+
+  /** All that is protected, ascending. Plans keep clear of it: a write that is refused comes too late. */
+  get held(): SpanSet {
+    return new SpanSet(
+      [...this.#images.values()].flatMap(({ sealed, mutable }) => [...sealed.spans, ...mutable.spans]),
+    );
+  }
+
   readInto(offset: ByteOffset, target: Uint8Array): void {
     this.#below.readInto(offset, target);
   }

@@ -35,8 +35,6 @@ export interface MendPlan {
   /** The anchor that is rewritten last. */
   readonly keptAnchor: number;
   readonly anchors: readonly number[];
-  /** Where the last anchor was before. */
-  readonly oldAnchorHome: number;
   readonly body: AnchorBody;
   readonly control: Uint8Array;
   /** A header of this container; place and checksums are set anew in each slot. */
@@ -180,7 +178,6 @@ export const planMend = ({ image, extents, generation, patchLength }: MendReques
     rootDigest,
     keptAnchor: kept.index,
     anchors,
-    oldAnchorHome: anchor.lastAnchorHome,
     control,
     template,
     tail,

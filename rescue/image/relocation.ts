@@ -31,6 +31,8 @@ export interface RelocationRequest {
   readonly generation: number;
   /** Free extents of the partition in the order in which they are to be filled; slot size as it is. */
   readonly placement: Placement;
+  /** Bytes of which each extent is a multiple; default: the image's clusters. */
+  readonly unit?: ByteLength;
   /** Bytes that the largest patch may take that the copy's journal must hold, for given container extents. */
   readonly patchLength: (extents: readonly Extent[]) => ByteLength;
 }
@@ -69,7 +71,7 @@ export const extentsHead = (image: Image): StreamHead => {
  * `container.read-only`, `no-space`), `corrupt` (`image.order`).
  */
 export const planRelocation = (request: RelocationRequest): RelocationPlan => {
-  const { image, generation, placement, patchLength } = request;
+  const { image, generation, placement, patchLength, unit = image.identity.clusterSize } = request;
   const { slotSize } = image.homes;
   if (placement.slotSize !== slotSize) throw new RangeError(`slots of ${placement.slotSize} bytes`);
   const short = image.id.slice(0, 8);
@@ -87,7 +89,7 @@ export const planRelocation = (request: RelocationRequest): RelocationPlan => {
   const { tail, extents } = planEnd({
     position: extentsHead(image).logOffset,
     planned: new SlotHomes(placement.extents, slotSize),
-    clusterSize: image.identity.clusterSize,
+    clusterSize: unit,
     patchLength,
   });
   return { image, identity: { ...image.identity, generation }, extents, tail };

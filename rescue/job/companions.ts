@@ -1,4 +1,4 @@
-import { SpanSet, subtract, toExtents } from '../bytes/runs.ts';
+import { SpanSet, subtract, toExtents, totalLength } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { Window } from '../device/window.ts';
 import { isHoldfastError, refused } from '../errors.ts';
@@ -66,11 +66,30 @@ const reasonAgainst = async (
   { start, length }: Extent,
 ): Promise<string | undefined> => {
   if (place.subject === undefined) return undefined;
+  const holder = place.disk?.holderIn({ start, length });
+  if (holder !== undefined) return `image ${holder.slice(0, 8)} lies there`;
   const { images } = await locateAllIn(context, place.subject, { start, length });
   const [held] = images.filter(({ image }) => image.state === 'committed' || image.state === 'damaged');
   return held === undefined
     ? undefined
     : `image ${held.image.id.slice(0, 8)} lies in it, and brings it back by itself`;
+};
+
+/**
+ * Throws `refused` (`table-holds-image`): an image of another partition lies where the table has to go, which only the guard would
+ * notice, when it is too late.
+ */
+export const refuseTableOverImage = (place: RestorePlace, table: TablePlan | undefined): void => {
+  if (place.disk === undefined || table === undefined) return;
+  for (const { offset, after } of table.patch.phases.flat()) {
+    const holder = place.disk.holderIn({ start: offset, length: after.length });
+    if (holder === undefined) continue;
+    throw refused(`image ${holder.slice(0, 8)} lies where the partition table has to be written`, {
+      code: 'table-holds-image',
+      offset,
+      wayOut: 'Restore to another place with --to.',
+    });
+  }
 };
 
 /**
@@ -99,7 +118,10 @@ export const planCompanions = async (
     const name = companionName(id);
     const allowed = writableRanges({ id: id as CompanionId, start, length }, table.after);
     if (!isEfiSystemSpace(id)) {
-      if (allowed.length > 0) writes.push({ space, name, allowed });
+      const free = [...toExtents(subtract(allowed, place.disk.held.spans), 1)];
+      if (totalLength(free) < totalLength(allowed))
+        left.push(`Of the ${name}, what lies where another image lies is not written.`);
+      if (free.length > 0) writes.push({ space, name, allowed: free });
       continue;
     }
     const reason =

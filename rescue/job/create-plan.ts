@@ -55,7 +55,9 @@ export const makePlan = (
   const { geometry } = fileSystem;
   const { clusterSize, clusterBase, clusterCount } = geometry;
   const excluded = normalise(fileSystem.excludes().flatMap((exclude) => exclude.runs));
-  const captured = (): Iterable<Run> => subtract(fileSystem.allocation(), excluded);
+  // Of bad clusters nothing can be read, and nothing is written there.
+  const captured = (): Iterable<Run> =>
+    subtract(subtract(fileSystem.allocation(), excluded), fileSystem.bad());
   const usedBytes = totalLength(captured()) * clusterSize;
   const captures = capturesOf(access, fileSystem, captured);
   const companions = captures

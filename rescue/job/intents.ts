@@ -52,6 +52,19 @@ export const createIntent = (
 const wouldBeMissed = ({ state, image }: Found): boolean =>
   state !== 'stale' && state !== 'foreign' && (image.state === 'committed' || image.state === 'damaged');
 
+/** Whether an image of another partition lies in the one that is restored: the disk was partitioned anew in between. */
+const liesUnder = (each: Found, { image, start }: Found): boolean => {
+  const end = start + image.control.partition.size;
+  return (
+    each.start !== start &&
+    wouldBeMissed(each) &&
+    each.image.extents.some((own) => {
+      const at = each.start + own.start;
+      return at < end && at + own.length > start;
+    })
+  );
+};
+
 /** What a restore is about to write, keep and lose. */
 export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
@@ -67,6 +80,7 @@ export const restoreIntent = (
   const gone = place.inPlace
     ? found.filter((each) => each.start === chosen.start && !kept.includes(each) && wouldBeMissed(each))
     : place.destroyed;
+  const overlapped = place.inPlace ? found.filter((each) => liesUnder(each, chosen)) : [];
   const name = (each: Found): string =>
     `${each.image.control.kind} image ${each.image.id.slice(0, 8)} "${each.image.control.name}"`;
   return {
@@ -111,6 +125,10 @@ export const restoreIntent = (
             `Everything that is on the ${each.name} at byte ${each.space.start} now and is not in the image.`,
         ),
       ...gone.map((each) => `${name(each)} will be destroyed.`),
+      ...overlapped.map(
+        (each) =>
+          `${name(each)}, of another partition that overlaps this one (at byte ${each.start}), will be overwritten wherever this image has data.`,
+      ),
       ...(table?.dropped ?? []).map(
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
       ),

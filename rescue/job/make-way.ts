@@ -20,7 +20,8 @@ import { type ByteLength, type Extent, formatBytes, MIB, type Run } from '../uni
 import type { JobContext } from './context.ts';
 import { containerName } from './identity.ts';
 import { standingCommitHomes } from './own-slots.ts';
-import { clusterRuns, openVolume } from './volume.ts';
+import { bitmapDamage } from './salvage.ts';
+import { clustersAround, dataOf, openVolume } from './volume.ts';
 
 /**
  * Images that lie where the chosen image has data, and where each of them goes: found before the first write. `moves.ts` carries
@@ -32,6 +33,8 @@ export interface Move {
   /** Whether the copy may overwrite what the file system that stands there now has in use. */
   readonly overLive: boolean;
 }
+
+type Grid = Pick<Image['control']['geometry'], 'clusterSize' | 'clusterBase'>;
 
 /** What is known of the place that is restored to. */
 export interface Ground {
@@ -49,31 +52,56 @@ export interface Lodging {
   readonly survivors: readonly Image[];
 }
 
-/** A container's clusters in container order, as the chosen image counts clusters. */
+/** The clusters that a container touches in container order, as the chosen image counts clusters. */
 export const runsWithin = (extents: readonly Extent[], { control }: Image): Run[] => {
   const { clusterSize, clusterBase } = control.geometry;
-  return clusterRuns(extents, clusterSize, clusterBase);
+  return clustersAround(extents, clusterSize, clusterBase);
 };
+
+/** Whether a container begins and ends where clusters do, all of it. The volume may have been made anew with other clusters since. */
+const isOfWholeClusters = ({ extents }: Image, { clusterSize, clusterBase }: Grid): boolean =>
+  extents.every(
+    ({ start, length }) => (start - clusterBase) % clusterSize === 0 && length % clusterSize === 0,
+  );
 
 /** Bytes of the survivor that lie where the image has data. */
 export const sharedBytes = (image: Image, survivor: Image): ByteLength =>
   totalLength(intersect(image.inUse(), normalise(runsWithin(survivor.extents, image)))) *
   image.control.geometry.clusterSize;
 
+/** Throws `refused` (`collision`): the volume was made larger after the chosen image was made, and a later image lies in what came to it. */
+const refuseBeyond = (image: Image, survivor: Image): void => {
+  const { clusterSize, clusterBase, clusterCount } = image.control.geometry;
+  const end = clusterBase + clusterCount * clusterSize;
+  const beyond = survivor.extents.find(({ start, length }) => start < clusterBase || start + length > end);
+  if (beyond === undefined) return;
+  const short = survivor.id.slice(0, 8);
+  throw refused(`image ${short} does not lie in the volume that the chosen image holds, which was smaller`, {
+    code: 'collision',
+    expected: `places from byte ${clusterBase} to ${end} of the partition`,
+    found: `${beyond.length} bytes at byte ${beyond.start}`,
+    wayOut: `Restore to another place with --to, or let it be destroyed with --drop ${short}.`,
+  });
+};
+
 /**
- * The survivors that lie where the chosen image has data. Throws `refused` (`self-collision`): an image lies in clusters that were
- * free when it was made, so one that says otherwise of its own is not to be trusted.
+ * The survivors that lie where the chosen image has data, or not in whole clusters of its volume. Throws `refused`
+ * (`self-collision`): an image lies in clusters that were free when it was made, so one that says otherwise of its own is not to be
+ * trusted; and `collision`.
  */
 export const inTheWay = (image: Image, survivors: readonly Image[]): Image[] =>
   survivors.filter((survivor) => {
+    const isWhole = isOfWholeClusters(survivor, image.control.geometry);
     const shared = sharedBytes(image, survivor);
-    if (shared > 0 && survivor.id === image.id) {
+    if (survivor.id === image.id && (shared > 0 || !isWhole)) {
       throw refused('the image claims clusters for its own slots that it says were in use', {
         code: 'self-collision',
-        found: formatBytes(shared),
+        found: shared > 0 ? formatBytes(shared) : 'no whole clusters',
+        wayOut: 'Restore to another place with --to.',
       });
     }
-    return shared > 0;
+    refuseBeyond(image, survivor);
+    return shared > 0 || !isWhole;
   });
 
 /** Throws `refused` (`collision`): why an image that lies in the way cannot be moved, with the numbers and the ways out. */
@@ -84,9 +112,12 @@ const immovable = (
   numbers?: { readonly expected: string; readonly found: string },
 ) => {
   const short = mover.id.slice(0, 8);
-  return refused(`image ${short} lies where the chosen image has data, and ${why}`, {
+  const shared = sharedBytes(image, mover);
+  const where =
+    shared > 0 ? 'lies where the chosen image has data' : 'lies across clusters of the chosen image';
+  return refused(`image ${short} ${where}, and ${why}`, {
     code: 'collision',
-    found: `${formatBytes(sharedBytes(image, mover))} of it in the way`,
+    ...(shared > 0 ? { found: `${formatBytes(shared)} of it in the way` } : {}),
     ...numbers,
     wayOut: `Restore to another place with --to, or let it be destroyed with --drop ${short}.`,
   });
@@ -110,10 +141,7 @@ const freeNow = (partition: Guard): (() => Iterable<Extent>) | undefined => {
 };
 
 /** The whole clusters in extents that ascend. */
-function* wholeClusters(
-  extents: Iterable<Extent>,
-  { clusterSize, clusterBase }: Image['control']['geometry'],
-): Generator<Run> {
+function* wholeClusters(extents: Iterable<Extent>, { clusterSize, clusterBase }: Grid): Generator<Run> {
   for (const { start, length } of extents) {
     const first = Math.max(0, Math.ceil((start - clusterBase) / clusterSize));
     const end = Math.floor((start + length - clusterBase) / clusterSize);
@@ -121,15 +149,17 @@ function* wholeClusters(
   }
 }
 
-/** The clusters that extents touch. */
-const clustersAround = (
-  extents: readonly Extent[],
-  { clusterSize, clusterBase }: Image['control']['geometry'],
-): Run[] =>
-  extents.map(({ start, length }) => {
-    const first = Math.floor((start - clusterBase) / clusterSize);
-    return { start: first, length: Math.ceil((start + length - clusterBase) / clusterSize) - first };
-  });
+/**
+ * Clusters in which a copy is placed: whole ones of the volume that is to come about, and of the one that the moved image holds, which it
+ * must fit when it is restored itself. Undefined where there are none.
+ */
+const commonGrid = (one: Grid, other: Grid): Grid | undefined => {
+  const [large, small] = one.clusterSize >= other.clusterSize ? [one, other] : [other, one];
+  const fits =
+    large.clusterSize % small.clusterSize === 0 &&
+    (large.clusterBase - small.clusterBase) % small.clusterSize === 0;
+  return fits ? { clusterSize: large.clusterSize, clusterBase: large.clusterBase } : undefined;
+};
 
 /**
  * Finds a place for each image that lies in the way and claims it in the view, one after the other. A copy lies in clusters that are
@@ -184,28 +214,40 @@ const placeCopy = (
   const freeBeside = (images: readonly Image[]) => {
     const held = new SpanSet([
       ...kept(lodging, moves),
-      ...images.flatMap(({ extents }) => clustersAround(extents, geometry)),
+      ...images.flatMap(({ extents }) => runsWithin(extents, image)),
     ]);
     return (): Iterable<Run> =>
       // Nor where the moved image itself has data: it could not be restored from there.
       subtract(
         subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), held.spans),
-        mover.inUse(),
+        dataOf(mover, geometry),
       );
   };
-  const stillFree = (free: () => Iterable<Run>) => (): Iterable<Run> =>
-    wholeClusters(intersect(toExtents(free(), clusterSize, clusterBase), live?.() ?? []), geometry);
-  const beside = freeBeside(ground.found);
-  const anywhere = freeBeside([]);
+  const grid = commonGrid(geometry, mover.control.geometry);
+  if (grid === undefined)
+    throw immovable(image, mover, 'its clusters and those of that image do not fit each other');
+  const freeClusters = (images: readonly Image[], isFreeNow: boolean) => {
+    const free = freeBeside(images);
+    const { control } = mover;
+    // It must fit into its own volume too, which may be the smaller one.
+    const own = {
+      start: control.geometry.clusterBase,
+      length: control.geometry.clusterCount * control.geometry.clusterSize,
+    };
+    return (): Iterable<Run> => {
+      const extents = intersect(toExtents(free(), clusterSize, clusterBase), [own]);
+      return wholeClusters(isFreeNow ? intersect(extents, live?.() ?? []) : extents, grid);
+    };
+  };
   const places: { readonly free: () => Iterable<Run>; readonly overLive: boolean }[] = [
     ...(live === undefined
       ? []
       : [
-          { free: stillFree(beside), overLive: false },
-          { free: stillFree(anywhere), overLive: false },
+          { free: freeClusters(ground.found, true), overLive: false },
+          { free: freeClusters([], true), overLive: false },
         ]),
-    { free: beside, overLive: true },
-    { free: anywhere, overLive: true },
+    { free: freeClusters(ground.found, false), overLive: true },
+    { free: freeClusters([], false), overLive: true },
   ];
   const patchLength = (extents: readonly Extent[]): ByteLength =>
     journalLength(driver.patch(editor, (inner) => claimCopy(lodging, moves, mover, extents, inner)));
@@ -215,11 +257,11 @@ const placeCopy = (
     try {
       const { slotSize } = mover.homes;
       const enough = mover.storedBytes - oldJournal;
-      const placement = planPlacement({ free, clusterSize, clusterBase, wanted, enough, slotSize });
+      const placement = planPlacement({ free, ...grid, wanted, enough, slotSize });
       const generation = nextGeneration(mover.commit!);
       return {
         from: mover,
-        plan: planRelocation({ image: mover, generation, placement, patchLength }),
+        plan: planRelocation({ image: mover, generation, placement, patchLength, unit: grid.clusterSize }),
         overLive,
       };
     } catch (error) {
@@ -229,8 +271,8 @@ const placeCopy = (
     }
   }
   throw immovable(image, mover, 'there is no room to move it out of the way', {
-    expected: `about ${formatBytes(wanted)} in pieces of at least ${formatBytes(Math.max(mover.homes.slotSize, clusterSize))}`,
-    found: `${formatBytes(totalLength(anywhere()) * clusterSize)} that are free in both images and outside of all images`,
+    expected: `about ${formatBytes(wanted)} in pieces of at least ${formatBytes(Math.max(mover.homes.slotSize, grid.clusterSize))}`,
+    found: `${formatBytes(totalLength(freeClusters([], false)()) * grid.clusterSize)} that are free in both images and outside of all images`,
   });
 };
 
@@ -243,6 +285,8 @@ const requireMovable = (image: Image, mover: Image, partition: Guard): void => {
   if (mover.commit === undefined || standingCommitHomes(partition, mover) === undefined) {
     throw immovable(image, mover, 'it cannot be copied: its commit record is lost');
   }
+  const damage = bitmapDamage(mover);
+  if (damage !== undefined) throw immovable(image, mover, `it cannot be copied whole: ${damage.message}`);
 };
 
 /** Reads every slot that is to be copied, before anything is written. Throws `refused` (`collision`). */

@@ -1,7 +1,7 @@
 import { complement, intersect, normalise, SpanSet, subtract, totalLength } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { isHoldfastError, refused } from '../errors.ts';
-import type { FileSystemDriver } from '../fs/filesystem.ts';
+import type { FileSystem, FileSystemDriver } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import { appendAudit } from '../image/audit.ts';
 import { placesOf } from '../image/by-index.ts';
@@ -10,6 +10,7 @@ import type { Image } from '../image/image.ts';
 import { clearJournal, writeJournal } from '../image/journal.ts';
 import { COMMIT, COMMIT_POSITION } from '../image/layout.ts';
 import { type MendPlan, mendAnchors, mendHeaders, mendTail, planMend, SPLIT } from '../image/mend.ts';
+import { lostAnchors } from '../image/mend-slots.ts';
 import { encodePatch } from '../image/patch-coding.ts';
 import { planPlacement } from '../image/placement.ts';
 import { openImage } from '../image/reader.ts';
@@ -21,9 +22,11 @@ import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { beginGeneration, commitCopy, type OldGeneration, writeCopy } from './relocation.ts';
 import { removeImage, wipeHeaders } from './removal.ts';
+import { bitmapDamage } from './salvage.ts';
 import { bystanders, protect, protectionKey } from './siblings.ts';
 import {
   clusterRuns,
+  dataOf,
   type ListedContainer,
   listContainers,
   mutableExtents,
@@ -107,7 +110,8 @@ export const mendContainer = async (
   protect(guard, [...others, ...bystanders(listed).damaged]);
   const plan = planInPlace(image, patchLength);
   const runs = clusterRuns(image.extents, fileSystem.geometry.clusterSize, fileSystem.geometry.clusterBase);
-  const isInItsWay = totalLength(intersect(image.inUse(), normalise(runs))) > 0;
+  const data = knownData(image, fileSystem.geometry);
+  const isInItsWay = totalLength(intersect(data(), normalise(runs))) > 0;
   if (plan !== undefined && !isInItsWay) {
     await mendInPlace(context, guard, image, plan);
     return { id: image.id, how: 'in place' };
@@ -119,7 +123,7 @@ export const mendContainer = async (
   };
   const request = { old, container, others, driver, listed, patchLength };
   try {
-    await mendAsCopy(context, guard, { ...request, avoid: () => image.inUse() });
+    await mendAsCopy(context, guard, { ...request, avoid: data });
     return { id: image.id, how: 'as a copy' };
   } catch (error) {
     if (!isHoldfastError(error, 'refused') || error.detail.code !== 'no-space' || !isInItsWay) throw error;
@@ -131,6 +135,12 @@ export const mendContainer = async (
   if (plan === undefined) await mendAsCopy(context, guard, { ...request, avoid: () => [] });
   else await mendInPlace(context, guard, image, plan);
   return { id: image.id, how: plan === undefined ? 'as a copy' : 'in place' };
+};
+
+/** Clusters in which the image has data; none where that is lost: a restore needs --salvage then, and takes what it gets. */
+const knownData = (image: Image, geometry: FileSystem['geometry']): (() => Iterable<Run>) => {
+  if (bitmapDamage(image) !== undefined) return () => [];
+  return () => dataOf(image, geometry);
 };
 
 /** Undefined where slots lie in pieces. The generation is set when it is begun. */
@@ -160,7 +170,7 @@ const mendInPlace = async (
   const { homes } = draft;
   const own: Extent[] = [...image.extents];
   const commitHomes = commitHomesOf(image);
-  const stale = staleCopy(guard, image, draft);
+  const stale = staleCopy(guard, image);
   const old: OldGeneration = { image, homes: commitHomes, anchors: [0, 0] };
   const generation = beginGeneration(guard, old);
   const plan = planMend({ image, extents: homes.extents, generation, patchLength: 0 });
@@ -210,10 +220,14 @@ const commitMended = (
 };
 
 /** What was left behind at the old place, if an anchor of it still opens there. */
-const staleCopy = (guard: Guard, image: Image, { oldAnchorHome }: MendPlan): Image | undefined => {
+const staleCopy = (guard: Guard, image: Image): Image | undefined => {
+  const last = lostAnchors(image).standing?.anchor.lastAnchorHome;
+  if (last === undefined) return undefined;
   try {
-    const found = openImage({ device: guard, anchorHome: oldAnchorHome });
-    return found.id === image.id ? found : undefined;
+    const found = openImage({ device: guard, anchorHome: last });
+    return found.id === image.id && found.identity.generation === image.identity.generation
+      ? found
+      : undefined;
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
     return undefined;
@@ -266,6 +280,7 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
     placement,
     patchLength: lengthOf,
   });
+  const stale = staleCopy(guard, image);
   protect(guard, [image]);
   const generation = beginGeneration(guard, old);
   const plan = { ...planned, identity: { ...planned.identity, generation } };
@@ -286,4 +301,5 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   guard.giveUp(protectionKey(image));
   const successor = openImage({ device: guard, anchorHome: copy.homes.homeOf(0) });
   await removeImage(context, guard, { driver, image, name: container.name, successor });
+  if (stale !== undefined) await wipeHeaders(context, guard, stale);
 };

@@ -73,8 +73,8 @@ export const settleMoves = (
 };
 
 /** The generations before those that are kept, of which something still stands: an earlier run was cut off before their end. */
-export const leftBehind = (kept: readonly Found[]): Image[] =>
-  kept.flatMap(({ image }) => olderGeneration(image) ?? []);
+export const leftBehind = (partition: Guard, kept: readonly Found[]): Image[] =>
+  kept.flatMap(({ image }) => olderGeneration(partition, image) ?? []);
 
 /** An earlier run may have been cut off between the commit of a copy and the mark on the generation before. */
 export const supersedeLeft = (partition: Guard, left: readonly Image[]): void => {

@@ -10,16 +10,19 @@ import { mutableBIndex } from '../image/sealed.ts';
 import { hasSlotMagic, parseSlotHeader } from '../image/slot.ts';
 import type { ByteOffset, Run } from '../units.ts';
 import { containerName } from './identity.ts';
-import { clusterRuns, openVolume } from './volume.ts';
+import { clusterRuns, clustersAround, openVolume } from './volume.ts';
 
 /**
  * What still belongs to an image. A container's file may have been deleted, and its clusters may hold a file of the
  * owner's now: nothing of an image is written where this was not asked first.
  */
 
-/** Whether these are exactly the image's clusters, in its order. */
-export const isListing = (runs: readonly Run[], image: Image): boolean => {
-  const { clusterSize, clusterBase } = image.identity;
+/** Whether these clusters of a volume are exactly the image's, in its order. The image may have been made with others. */
+export const isListing = (
+  runs: readonly Run[],
+  image: Image,
+  { clusterSize, clusterBase }: FileSystem['geometry'],
+): boolean => {
   const own = clusterRuns(image.extents, clusterSize, clusterBase);
   return (
     own.length === runs.length &&
@@ -51,12 +54,14 @@ export const isOwnSlot = (
 };
 
 /** Clusters of the container that something else uses now, by what the file system says. */
-const takenClusters = (partition: ReadableDevice, image: Image): SpanSet => {
-  const { fileSystem } = openVolume(partition);
+const takenClusters = (fileSystem: FileSystem, image: Image): SpanSet => {
+  const { geometry } = fileSystem;
   const name = containerName(image.control.kind, image.id);
   // Of a container that was cut short, only some clusters are listed.
-  const listed = fileSystem.containers().filter((each) => each.name === name || isListing(each.runs, image));
-  if (listed.some(({ runs }) => isListing(runs, image))) return new SpanSet([]);
+  const listed = fileSystem
+    .containers()
+    .filter((each) => each.name === name || isListing(each.runs, image, geometry));
+  if (listed.some(({ runs }) => isListing(runs, image, geometry))) return new SpanSet([]);
   const inUse = clustersInUse(fileSystem, image);
   return new SpanSet(subtract(inUse.spans, normalise(listed.flatMap(({ runs }) => runs))));
 };
@@ -64,7 +69,7 @@ const takenClusters = (partition: ReadableDevice, image: Image): SpanSet => {
 /** Clusters of the container that are not free. */
 export const clustersInUse = (fileSystem: FileSystem, image: Image): SpanSet => {
   const { clusterSize, clusterBase } = fileSystem.geometry;
-  const own = new SpanSet(clusterRuns(image.extents, clusterSize, clusterBase));
+  const own = new SpanSet(clustersAround(image.extents, clusterSize, clusterBase));
   return new SpanSet(
     (function* () {
       for (const run of fileSystem.allocation()) yield* own.within(run);
@@ -83,9 +88,10 @@ const standingHomes = (partition: ReadableDevice, image: Image, indices: readonl
 const ownHomes = (partition: ReadableDevice, image: Image, indices: readonly number[]): ByteOffset[] => {
   const homes = standingHomes(partition, image, indices);
   if (homes.length === 0) return [];
-  const { clusterSize, clusterBase } = image.identity;
   const { slotSize } = image.homes;
-  const taken = takenClusters(partition, image);
+  const { fileSystem } = openVolume(partition);
+  const { clusterSize, clusterBase } = fileSystem.geometry;
+  const taken = takenClusters(fileSystem, image);
   return homes.filter((home) => {
     const first = Math.floor((home - clusterBase) / clusterSize);
     const last = Math.floor((home + slotSize - 1 - clusterBase) / clusterSize);

@@ -1,3 +1,4 @@
+import type { ReadableDevice } from '../device/device.ts';
 import type { Guard } from '../device/guard.ts';
 import { isHoldfastError } from '../errors.ts';
 import { continueAudit, readAudit } from '../image/audit.ts';
@@ -158,10 +159,10 @@ export const supersede = (guard: Guard, old: OldGeneration): void => {
 };
 
 /** The generation that an image names as the one before, if an anchor of it still stands. */
-export const olderGeneration = (image: Image): Image | undefined => {
+export const olderGeneration = (partition: ReadableDevice, image: Image): Image | undefined => {
   for (const anchorHome of image.commit?.old ?? []) {
     try {
-      const older = openImage({ device: image.device, anchorHome });
+      const older = openImage({ device: partition, anchorHome });
       if (older.id === image.id && older.identity.generation < image.identity.generation) return older;
     } catch (error) {
       if (!isHoldfastError(error)) throw error;

@@ -1,6 +1,6 @@
 import type { Device } from '../device/device.ts';
 import type { Guard } from '../device/guard.ts';
-import { refused } from '../errors.ts';
+import { isHoldfastError, refused } from '../errors.ts';
 import type { FileSystemDriver } from '../fs/filesystem.ts';
 import type { Patch } from '../fs/patch.ts';
 import { placesOf } from '../image/by-index.ts';
@@ -8,10 +8,13 @@ import { readCommit, writeCommit } from '../image/commit.ts';
 import type { Image } from '../image/image.ts';
 import { clearJournal, writeJournal } from '../image/journal.ts';
 import { SLOT_HEADER_SIZE } from '../image/layout.ts';
+import { openImage } from '../image/reader.ts';
+import { parseSlotHeader } from '../image/slot.ts';
 import type { ByteOffset } from '../units.ts';
 import { applyPatch } from './apply.ts';
 import type { JobContext } from './context.ts';
 import { clustersInUse, isListing, isOwnSlot, ownCommitHomes, ownJournal } from './own-slots.ts';
+import { olderGeneration } from './relocation.ts';
 import { protectionKey } from './siblings.ts';
 import { asRefusal, listContainers, mutableExtents, openVolume, openWith, refuseReadOnly } from './volume.ts';
 
@@ -84,7 +87,32 @@ export const removeImage = async (
   }
   const key = protectionKey(image);
   if (guard.images.includes(key)) guard.giveUp(key);
+  // What a relocation left of the generation before must not outlive it.
+  const older = olderGeneration(guard, image);
+  if (older?.state === 'superseded') await wipeHeaders(context, guard, older);
+  const left = leftAtHome(guard, image);
+  if (left !== undefined) await wipeHeaders(context, guard, left);
   await wipeHeaders(context, guard, image);
+};
+
+/**
+ * What a defragmenter left where a container lay that it moved: whole, but for what was written there since. It must not pass for
+ * the image once the file system is gone. Undefined unless an anchor of the same generation opens there.
+ */
+const leftAtHome = (guard: Guard, image: Image): Image | undefined => {
+  if (image.displaced !== true) return undefined;
+  const { homes, identity } = image;
+  for (const index of [0, homes.slotCount - 1]) {
+    try {
+      const place = placeOfSlot(image, index);
+      const { home } = parseSlotHeader(guard.read(place, SLOT_HEADER_SIZE), place);
+      const found = openImage({ device: guard, anchorHome: home });
+      if (found.id === image.id && found.identity.generation === identity.generation) return found;
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+    }
+  }
+  return undefined;
 };
 
 /** Undefined when the file system lists the container no more. Throws `refused` (`source-damaged`), `unsupported`, `io`. */
@@ -94,8 +122,9 @@ const releasePatch = (
   { driver, image, name }: RemovalRequest,
 ): Patch | undefined => {
   try {
-    const listed = listContainers(guard, openWith(driver, guard)).find(
-      (each) => each.name === name || isListing(each.runs, image),
+    const fileSystem = openWith(driver, guard);
+    const listed = listContainers(guard, fileSystem).find(
+      (each) => each.name === name || isListing(each.runs, image, fileSystem.geometry),
     );
     if (listed === undefined) return undefined;
     const { paths } = listed;

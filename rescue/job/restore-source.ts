@@ -16,6 +16,8 @@ export interface RestoreSource {
   readonly chosen: Found;
   /** Images that survive, the chosen one among them if it lies on the target. */
   readonly kept: readonly Found[];
+  /** Images that the person gives up, where the restore writes: nothing of them must be found afterwards. */
+  readonly dropped: readonly Found[];
   /** Everything that was found on the target. */
   readonly found: readonly Found[];
   readonly subject: Subject;
@@ -54,8 +56,11 @@ export const findSource = async (
     };
     const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
     const all = await everythingAt(context, subject, located, start, request);
-    const kept = request.to === undefined ? survivors(context, all, start, undefined, request) : [];
-    return { chosen, kept, found: all, subject, ...(reading === undefined ? {} : { reading }) };
+    const fates =
+      request.to === undefined
+        ? survivors(context, all, start, undefined, request)
+        : { kept: [], dropped: [] };
+    return { chosen, ...fates, found: all, subject, ...(reading === undefined ? {} : { reading }) };
   }
   const located = await locateOn(context, subject, { depth: 'quick', partition, image, aid });
   const chosen = selectImage(located, image);
@@ -65,14 +70,14 @@ export const findSource = async (
       'warning',
     );
   }
-  if (request.to !== undefined) return { chosen, kept: [], found: located.images, subject };
+  if (request.to !== undefined) return { chosen, kept: [], dropped: [], found: located.images, subject };
   refuseDisplaced(chosen);
   refuseMapped(chosen);
   const found = await withSiblings(context, subject, located, chosen, request);
   const counting = asCounts(chosen, found);
   return {
     chosen: counting,
-    kept: survivors(context, found, counting.start, counting, request),
+    ...survivors(context, found, counting.start, counting, request),
     found,
     subject,
   };
@@ -239,18 +244,19 @@ const counts = ({ state, image }: Found): boolean =>
   state === 'committed' || state === 'damaged' || (state === 'moved' && image.state === 'committed');
 
 /**
- * Whether an id names an image that was here, as far as anybody knows: a restore that was to destroy it, and was cut off, may
+ * The image that an id names, which was here as far as anybody knows: a restore that was to destroy it, and was cut off, may
  * have overwritten it already, and must be able to go on. A mistyped beginning of an id is in no list.
  */
-const wasHere = (id: string, chosen: Found | undefined): boolean => {
+const wasHere = (id: string, chosen: Found | undefined): string | undefined => {
   const wanted = id.toLowerCase();
-  if (/^[0-9a-f]{32}$/.test(wanted)) return wanted !== chosen?.image.id;
+  if (/^[0-9a-f]{32}$/.test(wanted)) return wanted === chosen?.image.id ? undefined : wanted;
   const listed = (chosen?.image.commit?.siblings ?? []).map(({ imageId }) => formatImageId(imageId));
-  return wanted !== '' && listed.filter((each) => each.startsWith(wanted)).length === 1;
+  const [only, ...more] = wanted === '' ? [] : listed.filter((each) => each.startsWith(wanted));
+  return more.length === 0 ? only : undefined;
 };
 
 /**
- * Images of the same partition, and the chosen one, but for those that may be destroyed. Throws `refused`
+ * Images of the same partition, and the chosen one: those that stay, and those that may be destroyed. Throws `refused`
  * (`drop-chosen`, `drop-unmatched`, `image-in-pieces`): what is to be destroyed must be named beyond doubt.
  */
 const survivors = (
@@ -259,13 +265,14 @@ const survivors = (
   start: number,
   chosen: Found | undefined,
   { drop }: Pick<RestoreRequest, 'drop'>,
-): Found[] => {
+): Pick<RestoreSource, 'kept' | 'dropped'> => {
   const here = found.filter((each) => each.start === start && (each === chosen || counts(each)));
   const dropped = drop.flatMap((id) => {
     const [only, ...more] = here.filter((each) => id !== '' && each.image.id.startsWith(id.toLowerCase()));
-    if (only === undefined && wasHere(id, chosen)) {
+    const gone = only === undefined ? wasHere(id, chosen) : undefined;
+    if (gone !== undefined) {
       context.note(`Image ${id}, which may be destroyed, is not there any more.`);
-      return [];
+      return [gone];
     }
     if (only === undefined || more.length > 0) {
       throw refused(`--drop ${id} does not name exactly one image of this partition`, {
@@ -277,9 +284,9 @@ const survivors = (
     if (only === chosen) {
       throw refused('the image that is to be restored cannot be dropped', { code: 'drop-chosen' });
     }
-    return [only];
+    return [only.image.id];
   });
-  const kept = here.filter((each) => !dropped.includes(each));
+  const kept = here.filter(({ image }) => !dropped.includes(image.id));
   kept.forEach(refuseDisplaced);
   for (const each of kept) {
     if (each === chosen || each.state !== 'damaged' || each.foundBy !== 'reassembly') continue;
@@ -290,7 +297,8 @@ const survivors = (
       wayOut: `Let it be destroyed with --drop ${each.image.id.slice(0, 8)}, or restore to another place with --to.`,
     });
   }
-  return kept;
+  // All generations: what is left over of one must not pass for the image some day.
+  return { kept, dropped: found.filter((each) => each.start === start && dropped.includes(each.image.id)) };
 };
 
 /**

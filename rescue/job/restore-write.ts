@@ -2,6 +2,7 @@ import { complement, SpanSet } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { refused } from '../errors.ts';
 import { appendAudit } from '../image/audit.ts';
+import type { Image } from '../image/image.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import { MBR_TABLE_RANGE } from '../partition/ranges.ts';
 import { type Extent, roundDown } from '../units.ts';
@@ -31,6 +32,8 @@ export interface WritePlan {
   readonly companions: readonly CompanionWrite[];
   readonly lost: Losses;
   readonly moves: readonly Move[];
+  /** Images that the person gave up: a search must not take them for images once the file system is gone. */
+  readonly dropped: readonly Image[];
 }
 
 /** How far a restore has come: what was there stands, or is gone, or the volume is back and only leftovers are cleared away. */
@@ -48,13 +51,13 @@ export const writeRestored = async (
   source: Pick<RestoreSource, 'chosen' | 'kept'>,
   place: RestorePlace,
   progress: WriteProgress,
-  { final, table, companions, lost, moves }: WritePlan,
+  { final, table, companions, lost, moves, dropped }: WritePlan,
 ): Promise<void> => {
   const { image } = source.chosen;
   const { partition } = place;
   const { geometry, spaces } = image.control;
   const recognition = new SpanSet(geometry.recognition);
-  const left = leftBehind(source.kept);
+  const left = leftBehind(partition, source.kept);
   // Where all copies fit into what is free now, the volume stands until they are whole.
   const standing = moves.every(({ overLive }) => !overLive);
   const early = standing ? await copyImages(context, place, moves) : [];
@@ -92,7 +95,7 @@ export const writeRestored = async (
   writeRecognition(partition, final, recognition);
   if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
   progress.stage = 'back';
-  await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from)]);
+  await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from), ...dropped]);
   noteRestored(context, { ...source, kept }, partition, lost.count > 0);
   const images = kept.map((each) => each.image);
   refreshSiblings(partition, images);

@@ -3,7 +3,7 @@ import type { Image } from '../image/image.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
-import { planCompanions } from './companions.ts';
+import { planCompanions, refuseTableOverImage } from './companions.ts';
 import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
@@ -87,12 +87,14 @@ const noteIndex = (context: JobContext, image: Image): void => {
 export const restoreTo = async (
   context: JobContext,
   request: Pick<RestoreRequest, 'salvage' | 'verifyAfter' | 'dryRun' | 'confirm' | 'companions'>,
-  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
+  source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'> &
+    Partial<Pick<RestoreSource, 'dropped'>>,
   place: RestorePlace,
 ): Promise<Outcome> => {
   const { image } = source.chosen;
   refuseGaps(source.chosen, request.salvage);
   const table = planPlaceTable(place, source);
+  refuseTableOverImage(place, table);
   const companions = await planCompanions(context, image, place, table, request.companions ?? false);
   const own = image.control.spaces.filter((each) => each.of === 'partition');
   const lost = new Losses();
@@ -123,7 +125,10 @@ export const restoreTo = async (
   await context.checkpoint();
   const progress: WriteProgress = { stage: 'standing' };
   try {
-    const plan = { final, table, companions: companions.writes, lost, moves: final.moves };
+    const dropped = [...(source.dropped ?? []), ...place.destroyed]
+      .filter(({ start }) => start === place.start)
+      .map((each) => each.image);
+    const plan = { final, table, companions: companions.writes, lost, moves: final.moves, dropped };
     await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(

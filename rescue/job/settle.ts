@@ -220,7 +220,7 @@ const isSoundWhenApplied = (guard: Guard, image: Image, entry: JournalEntry): bo
     const { fileSystem } = openVolume(withPatch(guard, patch));
     if (fileSystem.refusals().length > 0 || fileSystem.check(1).length > 0) return false;
     if (touchesContainers(fileSystem, patch)) return false;
-    const listed = fileSystem.containers().some(({ runs }) => isListing(runs, image));
+    const listed = fileSystem.containers().some(({ runs }) => isListing(runs, image, fileSystem.geometry));
     return listed === (purpose === 'claim' || isOfOlder(image, entry));
   } catch (error) {
     if (!isHoldfastError(error)) throw error;

@@ -49,10 +49,10 @@ export const verify = async (request: VerifyRequest, options: JobOptions = {}): 
   try {
     const first = await examine(context, request);
     if (!request.repair) return first;
-    const repaired = await repair(context, request, first);
+    const { repaired, bytesWritten } = await repair(context, request, first);
     const { id } = first.image;
     const second = await examine(context, { ...request, image: id });
-    return { ...second, repaired };
+    return { ...second, stats: { ...second.stats, bytesWritten }, repaired };
   } finally {
     await context.close();
   }
@@ -86,7 +86,7 @@ const repair = async (
   context: JobContext,
   { target, partition: asked }: VerifyRequest,
   { image }: VerifyResult,
-): Promise<string[]> => {
+): Promise<{ readonly repaired: string[]; readonly bytesWritten: number }> => {
   const number = asked ?? image.partition.number ?? undefined;
   const whole = image.partition.offset === 0;
   const partition = openPartition(target, { partition: whole ? asked : number, write: true });
@@ -100,9 +100,10 @@ const repair = async (
       });
     }
     const access = { ...partition, identity: partition.subject.target.identity };
-    return await watchingWrites(partition.device, AGAIN, (device) =>
+    const repaired = await watchingWrites(partition.device, AGAIN, (device) =>
       repairOn(context, { ...access, device }, image.id),
     );
+    return { repaired, bytesWritten: partition.traffic().bytesWritten };
   } finally {
     partition.close();
   }

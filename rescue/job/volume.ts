@@ -1,8 +1,8 @@
-import { SpanSet } from '../bytes/runs.ts';
+import { SpanSet, toExtents, union } from '../bytes/runs.ts';
 import type { PartitionNode } from '../device/block-facts.ts';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
-import type { FileSystem, FileSystemDriver, Problem } from '../fs/filesystem.ts';
+import type { FileSystem, FileSystemDriver, Geometry, Problem } from '../fs/filesystem.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
 import { containerTest } from '../locate/container-test.ts';
@@ -142,6 +142,33 @@ export const clusterRuns = (extents: readonly Extent[], clusterSize: number, clu
     start: (start - clusterBase) / clusterSize,
     length: length / clusterSize,
   }));
+
+/** The clusters that extents touch, in the same order, where they need not be whole clusters: of a volume with other clusters than theirs. */
+export const clustersAround = (extents: readonly Extent[], clusterSize: number, clusterBase: number): Run[] =>
+  joinedInOrder(extents).map(({ start, length }) => {
+    const first = Math.floor((start - clusterBase) / clusterSize);
+    return { start: first, length: Math.ceil((start + length - clusterBase) / clusterSize) - first };
+  });
+
+/** Where an image has data, as a volume counts its clusters: it may have other ones than the image. Read anew at each call. */
+export function* dataOf(
+  image: Pick<Image, 'inUse' | 'control'>,
+  { clusterSize, clusterBase }: Pick<Geometry, 'clusterSize' | 'clusterBase'>,
+): Generator<Run> {
+  const own = image.control.geometry;
+  if (own.clusterSize === clusterSize && own.clusterBase === clusterBase) {
+    yield* image.inUse();
+    return;
+  }
+  const around = function* (): Generator<Run> {
+    for (const { start, length } of toExtents(image.inUse(), own.clusterSize, own.clusterBase)) {
+      const first = Math.max(0, Math.floor((start - clusterBase) / clusterSize));
+      const end = Math.ceil((start + length - clusterBase) / clusterSize);
+      if (end > first) yield { start: first, length: end - first };
+    }
+  };
+  yield* union(around(), []);
+}
 
 /** The image's mutable slots: commit records and journal. */
 export const mutableExtents = (image: Pick<Image, 'extents' | 'sealed'>): Extent[] => {

@@ -235,6 +235,9 @@ test.serial('--to a place with images of its own: refused, unless they are named
     const result = { ...there, file: place };
     t.notThrows(() => stageMustBeClean(result));
     treeMustBe(t, result, tree, place);
+    // Nor are they found once that file system is gone.
+    overwriteWithNoise(place, held);
+    t.deepEqual((await listImages(place, { depth: 'full' })).images, []);
   }
 });
 

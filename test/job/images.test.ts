@@ -190,6 +190,23 @@ test.serial('a restore that destroys an image, cut off anywhere, can be run agai
   await refusedUntouched(t, stage, mistyped, 'drop-unmatched');
 });
 
+test.serial('an image that was dropped is not found again once the file system is gone', async (t) => {
+  const stage = volume(t);
+  fillStage(t, stage, SMALL_TREE);
+  const factory = (await makeImage(stage.file, { kind: 'factory' })).image;
+  const user = (await makeImage(stage.file)).image;
+  const restored = duplicate(stage.file, `${stage.file}.restored`);
+  await restoreImage(restored, { image: 'factory', drop: [user.id] });
+  t.notThrows(() => stageMustBeClean({ ...stage, file: restored }));
+  // Where it lay is kept, so that it would be met if it were an image still.
+  overwriteWithNoise(restored, extentsOf([...factory.extents, ...user.extents]));
+  t.deepEqual(
+    (await listImages(restored, { depth: 'full' })).images.map(({ id, state }) => [id, state]),
+    [[factory.id, 'committed']],
+  );
+  t.is((await restoreImage(restored)).image.id, factory.id);
+});
+
 test.serial('a factory image is made once, and stays when user images come and go', async (t) => {
   const stage = volume(t, 64 * MIB);
   const early = fillStage(t, stage, SMALL_TREE);

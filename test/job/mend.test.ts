@@ -6,7 +6,9 @@ import type { HoldfastError } from '../../rescue/errors.ts';
 import { SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
 import { hasSlotMagic, parseSlotHeader, type SlotHeader } from '../../rescue/image/slot.ts';
 import { type Extent, KIB, MIB } from '../../rescue/units.ts';
+import { fsckFat, makeFat, mtools } from '../fs/fat/volumes.ts';
 import { duplicate } from '../support/duplicate.ts';
+import { mustBeClean } from '../support/judges.ts';
 import { digestOf, noiseSource, overwriteWithNoise, sameBytes } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
@@ -45,9 +47,11 @@ for (const { what, piece, left } of [
     const looked = await verifyImage(stage.file);
     t.true(looked.problems.some(({ code }) => code === 'slot.moved'));
     t.is(looked.repaired, undefined);
-    const { problems, repaired } = await verifyImage(stage.file, { repair: true });
+    const { problems, repaired, stats } = await verifyImage(stage.file, { repair: true });
     t.deepEqual(problems, []);
     t.is(repaired!.length, 1, repaired!.join());
+    t.is(looked.stats.bytesWritten, 0);
+    t.true(stats.bytesWritten > 0);
     t.notThrows(() => stageMustBeClean(stage));
     const { images } = await listImages(stage.file, { depth: 'full' });
     t.deepEqual(
@@ -242,4 +246,41 @@ test.serial('what e4defrag moves is named and put right', async (t) => {
     differences(tree, restored).filter((each) => !/piece|tail/.test(each) && tree.has(each)),
     [],
   );
+});
+
+test.serial('FAT, clusters of one sector: in place and as a copy', async (t) => {
+  for (const piece of [(64 * KIB) / 512, 7]) {
+    const size = 24 * MIB;
+    const file = makeFat(join(temporaryFolder(t), 'volume'), { bits: 16, size, sectorsPerCluster: 1 });
+    const source = join(temporaryFolder(t), 'source');
+    writeFileSync(source, noiseSource('FAT')(300 * KIB));
+    mtools('mcopy', file, [source, '::FILE.BIN']);
+    const { image } = await makeImage(file);
+    displace(file, downInPieces(piece));
+    t.notThrows(() => mustBeClean(fsckFat(t, file)));
+    t.like((await listImages(file)).images[0], { id: image.id, state: 'moved' });
+    t.deepEqual((await verifyImage(file, { repair: true })).problems, []);
+    t.notThrows(() => mustBeClean(fsckFat(t, file)));
+    const { images } = await listImages(file, { depth: 'full' });
+    t.deepEqual(
+      images.map(({ id, state }) => [id, state]),
+      [[image.id, 'committed']],
+    );
+    overwriteWithNoise(file, extentsOf(images[0]!.extents));
+    await restoreImage(file);
+    t.notThrows(() => mustBeClean(fsckFat(t, file)));
+    mtools('mcopy', file, ['-n', '::FILE.BIN', `${source}.back`]);
+    t.true(sameBytes(source, `${source}.back`));
+  }
+});
+
+test.serial('a moved container that is removed leaves nothing behind where it lay before', async (t) => {
+  const { stage, image } = await imaged(t);
+  displace(stage.file, downInPieces(7));
+  const [moved] = (await listImages(stage.file)).images;
+  await removeImage(stage.file, { image: image.id });
+  t.notThrows(() => stageMustBeClean(stage));
+  // Without a file system nothing says that what lies at the old place is no image.
+  overwriteWithNoise(stage.file, extentsOf([...image.extents, ...moved!.extents]));
+  t.deepEqual((await listImages(stage.file, { depth: 'full' })).images, []);
 });

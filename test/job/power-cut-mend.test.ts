@@ -1,22 +1,28 @@
 import test from 'ava';
 import type { MemoryDevice } from '../../rescue/device/memory.ts';
 import { Recorder } from '../../rescue/device/recorder.ts';
-import { extDriver } from '../../rescue/fs/ext/ext.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { repairOn } from '../../rescue/job/repair.ts';
 import { verifyFrames } from '../../rescue/job/verify-image.ts';
-import { listContainers } from '../../rescue/job/volume.ts';
+import { listContainers, openVolume } from '../../rescue/job/volume.ts';
 import { displaceOn, downInPieces } from './displace.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { type Cut, cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
-import { accessTo, faultsOfImages, makeWorld, ownersWork, VOLUMES, type World } from './power-cut/world.ts';
+import {
+  accessTo,
+  faultsOfImages,
+  makeWorld,
+  ownersWork,
+  type VolumeName,
+  type World,
+} from './power-cut/world.ts';
 
 /** Power cuts while a container that was moved is put right: the image must open at any time, and the command end what it began. */
 
 const faultsOfMoved = async (context: JobContext, device: MemoryDevice, id: string): Promise<string[]> => {
   const faults: string[] = [];
-  const whole = listContainers(device, extDriver.open(device)).flatMap(({ image, displaced }) => {
+  const whole = listContainers(device, openVolume(device).fileSystem).flatMap(({ image, displaced }) => {
     const each = image ?? displaced;
     return each?.id === id && each.state === 'committed' ? [each] : [];
   });
@@ -48,18 +54,21 @@ const afterOwner = async (world: World, cut: Cut): Promise<string[]> => {
 const ALL = [
   ['ext2', 'in place'],
   ['ext4 with a journal', 'as a copy'],
+  ['FAT12', 'as a copy'],
   ['ext4 with a journal', 'in place'],
   ['ext2', 'as a copy'],
-] as const satisfies readonly (readonly [keyof typeof VOLUMES, string])[];
+  ['FAT12', 'in place'],
+  ['FAT32', 'as a copy'],
+] as const satisfies readonly (readonly [VolumeName, string])[];
 
-// Each medium costs seconds; what is left out differs in nothing but the file system's own journal.
-for (const [volume, how] of DEPTH.unchecked ? ALL : ALL.slice(0, 2)) {
+// Each medium costs seconds; what is left out differs in little but the file system's own journal or FAT's width.
+for (const [volume, how] of DEPTH.unchecked ? ALL : ALL.slice(0, 3)) {
   test(`${CUTS} of a repair ${how}: ${volume}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());
     const world = await makeWorld(t, context, volume);
     const { factory } = world;
-    const clusters = factory.homes.slotSize / VOLUMES[volume].blockSize;
+    const clusters = factory.homes.slotSize / openVolume(world.device).fileSystem.geometry.clusterSize;
     const before = world.device.snapshot();
     displaceOn(before, downInPieces(how === 'in place' ? clusters : clusters - 3));
     t.deepEqual(await faultsOfMoved(context, before, factory.id), []);

@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { intersect, totalLength } from '../../rescue/bytes/runs.ts';
@@ -9,26 +9,25 @@ import { JobContext } from '../../rescue/job/context.ts';
 import { selectImage } from '../../rescue/job/locating.ts';
 import { runsWithin } from '../../rescue/job/make-way.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
-import { KIB, MIB, type Run } from '../../rescue/units.ts';
+import { type ByteOffset, MIB, type Run } from '../../rescue/units.ts';
+import { placesOf, setNextFree } from '../fs/fat/volumes.ts';
 import { noiseSource } from '../support/noise.ts';
-import { mustRun, run } from '../support/run.ts';
-import { temporaryFolder } from '../support/temporary.ts';
-import { makeVolume } from '../support/volume.ts';
-import { ownersClusters } from './owners-clusters.ts';
+import { clustersOn, furnishTightly, makeRoomAbove } from './power-cut/collision.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import { findAll, placeOn, wreckOf } from './power-cut/restoring.ts';
 import {
   type Contents,
-  Court,
+  type Court,
+  courtOf,
   faultsOfImage,
   faultsOfImages,
   faultsOfSiblings,
-  furnish,
+  isFat,
   makeImage,
   ownersWork,
-  VOLUMES,
+  type VolumeName,
 } from './power-cut/world.ts';
 import { restoreImage } from './requests.ts';
 
@@ -38,6 +37,7 @@ const MOST = Math.ceil(DEPTH.most / 2);
 /** A volume on which restoring the factory image moves the user image out of the way. */
 interface Scene {
   readonly court: Court;
+  readonly volume: VolumeName;
   /** As the volume is before the restore. */
   readonly device: MemoryDevice;
   readonly isWreck: boolean;
@@ -52,30 +52,16 @@ interface Scene {
 const setScene = async (
   t: ExecutionContext,
   context: JobContext,
-  volume: keyof typeof VOLUMES,
+  volume: VolumeName,
   isWreck: boolean,
 ): Promise<Scene> => {
-  const court = new Court(t);
-  makeVolume(court.path, VOLUMES[volume]);
-  const early = court.own((folder) => {
-    furnish(folder);
-    const fill = (name: string, free: number): void => {
-      const { bavail, bsize } = statfsSync(folder);
-      writeFileSync(join(folder, name), noiseSource(name)(bavail * bsize - free));
-    };
-    // Files fill a volume from below, images from above.
-    fill('low', 2.5 * MIB);
-    fill('large', 200 * KIB);
-    rmSync(join(folder, 'low'));
-  });
-  const clusters = ownersClusters(court.path);
+  const court = courtOf(t, volume);
+  const early = furnishTightly(t, court, volume);
+  const clusters = clustersOn(court, volume);
   let device = court.lift();
   await makeImage(context, device, 'factory');
   court.lay(device);
-  const late = court.own((folder) => {
-    rmSync(join(folder, 'large'));
-    writeFileSync(join(folder, 'etc/later'), noiseSource('later')(200 * KIB));
-  });
+  const late = makeRoomAbove(court, volume);
   device = court.lift();
   await makeImage(context, device, 'user');
   const images = findAll(device).images.map(({ image }) => image);
@@ -88,7 +74,17 @@ const setScene = async (
     ),
   ];
   t.true(totalLength(shared) > 0, 'the user image lies where the factory image has data');
-  return { court, device: isWreck ? wreckOf(device) : device, isWreck, early, late, clusters, factory, user };
+  return {
+    court,
+    volume,
+    device: isWreck ? wreckOf(device) : device,
+    isWreck,
+    early,
+    late,
+    clusters,
+    factory,
+    user,
+  };
 };
 
 const record = async (context: JobContext, { device, factory }: Scene): Promise<Recorder> => {
@@ -128,30 +124,24 @@ const imagesAfterCut = async (context: JobContext, { factory, user }: Scene, cut
 };
 
 /** What a mount shows is one of the two states, whole, or there is no mount: not even after a repair that was said yes to. */
-const mountedAfterCut = (t: ExecutionContext, { court, early, late }: Scene, cut: MemoryDevice): string[] => {
+const mountedAfterCut = ({ court, early, late }: Scene, cut: MemoryDevice): string[] => {
   court.lay(cut);
-  const folder = temporaryFolder(t);
-  const mounts = (): boolean => {
-    if (run('mount', ['-o', 'loop,ro', court.path, folder]).exit !== 0) return false;
-    mustRun('umount', [folder]);
-    return true;
-  };
   const judged = (how: string): string[] => {
     const restored = court.compare(early);
     const before = court.compare(late);
     return restored.length === 0 || before.length === 0 ? [] : before.map((each) => `${how}, but ${each}`);
   };
-  if (mounts()) return judged('mounted');
-  run('e2fsck', ['-f', '-y', court.path]);
-  return mounts() ? judged('repaired and mounted') : [];
+  if (court.mounts()) return judged('mounted');
+  court.repair();
+  return court.mounts() ? judged('repaired and mounted') : [];
 };
 
 /** What lies in the scratch file is restored again, to the factory state and then to the user's. */
 const runAgain = async (context: JobContext, scene: Scene, both: boolean): Promise<string[]> => {
-  const { court, early, late, clusters, factory, user } = scene;
+  const { court, volume, early, late, clusters, factory, user } = scene;
   await restoreImage(court.path, { image: factory.id });
   const faults = [];
-  const inUse = JSON.stringify(ownersClusters(court.path));
+  const inUse = JSON.stringify(clustersOn(court, volume));
   if (inUse !== JSON.stringify(clusters)) faults.push(`clusters in use: ${inUse}`);
   const again = MemoryDevice.of(readFileSync(court.path));
   faults.push(...court.faults(again, early));
@@ -164,17 +154,22 @@ const runAgain = async (context: JobContext, scene: Scene, both: boolean): Promi
   return faults;
 };
 
-/** Where the owner's system can mount what the cut left, it does, and works in it. */
-const ownerGoesOn = (t: ExecutionContext, { court }: Scene, cut: MemoryDevice): boolean => {
+/**
+ * Where the owner's system can mount what the cut left, it does, after its usual check on FAT, and works in it. `copy`: where the copy
+ * of the moved image begins, or would.
+ */
+const ownerGoesOn = ({ court, volume }: Scene, copy: ByteOffset, cut: MemoryDevice): boolean => {
   court.lay(cut);
-  const folder = temporaryFolder(t);
-  if (run('mount', ['-o', 'loop', court.path, folder]).exit !== 0) return false;
-  try {
+  if (!court.mounts()) return false;
+  if (isFat(volume)) {
+    court.repair();
+    const { data, clusterSize } = placesOf(court.path);
+    setNextFree(court.path, (copy - data) / clusterSize + 2);
+  }
+  court.own((folder) => {
     ownersWork(folder);
     writeFileSync(join(folder, 'much'), noiseSource('much')(2 * MIB));
-  } finally {
-    mustRun('umount', [folder]);
-  }
+  });
   return true;
 };
 
@@ -182,12 +177,22 @@ for (const [volume, isWreck] of [
   ['ext4 with a journal', false],
   ['ext4 without a journal', false],
   ['ext4 without a journal', true],
+  ['FAT32', false],
 ] as const) {
   test(`${CUTS} of a restore that moves an image: ${volume}${isWreck ? ', destroyed' : ''}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
     t.teardown(() => context.close());
     const scene = await setScene(t, context, volume, isWreck);
     const recorder = await record(context, scene);
+    const moved = findAll(recorder).images.filter(
+      ({ image, state }) => image.id === scene.user.id && state === 'committed',
+    );
+    t.deepEqual(
+      moved.map(({ image }) => image.identity.generation),
+      [2],
+      'the user image was moved',
+    );
+    const copy = moved[0]!.image.extents[0]!.start;
     const log = new Log();
     let owned = 0;
     for (const cut of spreadOver(
@@ -196,10 +201,10 @@ for (const [volume, isWreck] of [
     )) {
       log.next(cut.what);
       log.add('images', await attempt(() => imagesAfterCut(context, scene, cut.device)));
-      if (!isWreck) log.add('mounted', await attempt(() => mountedAfterCut(t, scene, cut.device)));
+      if (!isWreck) log.add('mounted', await attempt(() => mountedAfterCut(scene, cut.device)));
       scene.court.lay(cut.device);
       log.add('run again', await attempt(() => runAgain(context, scene, log.tried % 3 === 0)));
-      if (isWreck || !ownerGoesOn(t, scene, cut.device)) continue;
+      if (isWreck || !ownerGoesOn(scene, copy, cut.device)) continue;
       owned += 1;
       log.add('run again after the owner', await attempt(() => runAgain(context, scene, false)));
     }

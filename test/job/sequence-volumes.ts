@@ -3,10 +3,14 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import type { Run } from '../../rescue/units.ts';
 import { MIB } from '../../rescue/units.ts';
+import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
+import { type FatOptions, makeFat, treeByMtools, tryMtools, withoutContainers } from '../fs/fat/volumes.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
 import { e2fsckClean } from '../support/judges.ts';
 import { mountFile } from '../support/loop.ts';
 import { noiseSource } from '../support/noise.ts';
+import { run } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
 import { ownersClusters } from './owners-clusters.ts';
 
@@ -78,8 +82,39 @@ const ext = (name: string, options: VolumeOptions): SequenceVolume => ({
   ownersClusters,
 });
 
+const fat = (name: string, options: FatOptions): SequenceVolume => ({
+  name,
+  size: options.size,
+  make: (path) => {
+    makeFat(path, options);
+  },
+  change: (path, edits) =>
+    withCleanup(async (cleanup: Cleanup) => {
+      const folder = temporaryFolder(cleanup);
+      for (const { name: file, size, seed } of edits) {
+        const gone = tryMtools('mdel', path, [`::/${file}`]);
+        if (size === undefined) continue;
+        writeFileSync(join(folder, file), noiseSource(seed)(size));
+        const copied = tryMtools('mcopy', path, [join(folder, file), '::/']);
+        if (copied.exit !== 0 && !/full/i.test(copied.stderr)) throw new Error(gone.stderr + copied.stderr);
+      }
+    }),
+  contents: (path) =>
+    withCleanup(async (cleanup: Cleanup) => {
+      const tree = withoutContainers(treeByMtools(cleanup, path));
+      return new Map([...tree].map(([file, { content }]) => [file, content]));
+    }),
+  faults: (path) => {
+    const { exit, stdout, stderr } = run('fsck.fat', ['-n', path]);
+    return exit === 0 ? [] : [stdout + stderr];
+  },
+  ownersClusters: (path) => fatOwnersClusters(path),
+});
+
 /** Each file system adds its own here. */
 export const SEQUENCE_VOLUMES: readonly SequenceVolume[] = [
   ext('ext4', { size: 16 * MIB, blockSize: 1024 }),
   ext('ext2', { size: 12 * MIB, type: 'ext2', blockSize: 1024 }),
+  fat('FAT16', { size: 16 * MIB, bits: 16, sectorsPerCluster: 4 }),
+  fat('FAT32', { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 }),
 ];

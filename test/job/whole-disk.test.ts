@@ -359,3 +359,74 @@ test('an EFI system partition with an image of its own: left alone while that is
     [root.id],
   );
 });
+
+/** A disk that was partitioned anew after the first image was made: both images are whole, the table is lost. */
+const twicePartitioned = async (
+  t: ExecutionContext,
+  table: Layout['table'],
+  first: { readonly start: number; readonly size: number },
+  second: { readonly start: number; readonly size: number; readonly volume: number },
+) => {
+  const file = join(temporaryFolder(t), 'disk');
+  const stage: Stage = { file, ...first, partition: 1 };
+  makeDisk(t, file, { size: 64 * MIB, table, partitions: [first] });
+  makeVolume(file, { size: first.size, blockSize: 4096, offset: first.start });
+  const tree = fillStage(t, stage, { size: MIB, entries: 60 });
+  const { image } = await makeImage(file);
+  overwriteWithNoise(file, extentsOf(image.extents));
+  const { start, size } = second;
+  makeDisk(t, file, { size: 64 * MIB, table: 'mbr', partitions: [{ start, size }] });
+  makeVolume(file, { size: second.volume, blockSize: 4096, offset: start });
+  fillStage(t, { file, start, size, partition: 1 }, { size: 100 * 1024, entries: 60 });
+  const later = (await makeImage(file)).image;
+  overwriteWithNoise(file, [...extentsOf(image.extents), ...extentsOf(later.extents)]);
+  return { file, stage, tree, image, later, sealed: digestOf(file, extentsOf(later.sealedExtents)) };
+};
+
+test('an image of another partitioning in the boot gap: the gap is written around it', async (t) => {
+  const { file, stage, tree, image, later, sealed } = await twicePartitioned(
+    t,
+    'mbr',
+    { start: 20 * MIB, size: 40 * MIB },
+    { start: MIB, size: 29 * MIB, volume: 14 * MIB },
+  );
+  const restored = await restoreImage(file, { image: image.id });
+  t.deepEqual(restored.companions, ['boot gap']);
+  t.is(restored.partitionTable, 'rebuilt');
+  t.notThrows(() => stageMustBeClean(stage));
+  treeMustBe(t, stage, tree, 'the first');
+  t.is(digestOf(file, extentsOf(later.sealedExtents)), sealed);
+});
+
+test('an image of another partitioning where the table has to go: refused, nothing written', async (t) => {
+  const { file, image, later } = await twicePartitioned(
+    t,
+    'gpt',
+    { start: MIB, size: 30 * MIB },
+    { start: 32 * MIB, size: 32 * MIB, volume: 32 * MIB },
+  );
+  const before = duplicate(file, `${file}.before`);
+  const error = (await t.throwsAsync(() => restoreImage(file, { image: image.id }))) as HoldfastError;
+  t.is(error.detail?.code, 'table-holds-image', error.message);
+  t.true(error.message.includes(later.id.slice(0, 8)));
+  t.true(sameBytes(before, file));
+});
+
+test('an image of another partitioning in the midst of the partition: it is said that it goes', async (t) => {
+  const { file, image, later } = await twicePartitioned(
+    t,
+    'mbr',
+    { start: MIB, size: 62 * MIB },
+    { start: 2 * MIB, size: 40 * MIB, volume: 40 * MIB },
+  );
+  const loses: string[] = [];
+  const confirm = async (intent: { readonly loses: readonly string[] }): Promise<boolean> => {
+    loses.push(...intent.loses);
+    return true;
+  };
+  await restoreImage(file, { image: image.id, dryRun: true, confirm });
+  t.true(
+    loses.some((line) => line.includes(later.id.slice(0, 8)) && /overlaps this one/.test(line)),
+    loses.join('\n'),
+  );
+});

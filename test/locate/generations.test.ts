@@ -87,7 +87,7 @@ for (const [name, from, to] of [
       t.deepEqual(shown(look(stage.device, 'full')), all, stage.name);
     }
     t.is(committed.commit!.sequence, 1);
-    t.is(olderGeneration(committed)?.state, 'superseded');
+    t.is(olderGeneration(stages.at(-1)!.device, committed)?.state, 'superseded');
   });
 }
 

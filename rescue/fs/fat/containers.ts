@@ -1,6 +1,15 @@
+import type { Run } from '../../units.ts';
 import { containersAmong, type ListedFile } from '../container-files.ts';
 import { CONTAINER_FOLDER, type ContainerFile, type ContainerTest } from '../filesystem.ts';
-import { type Folder, folderOf, lookup, pathOf, readDirectory, rootFolder } from './directory.ts';
+import {
+  containerFileName,
+  type Folder,
+  folderOf,
+  lookup,
+  pathOf,
+  readDirectory,
+  rootFolder,
+} from './directory.ts';
 import type { FatVolume } from './volume.ts';
 import { clusterRuns } from './walk.ts';
 
@@ -17,8 +26,9 @@ export const containerFolder = (volume: FatVolume): Folder | undefined => {
 function* filesIn(volume: FatVolume, folder: Folder): Generator<ListedFile> {
   for (const entry of readDirectory(volume, folder)) {
     if (entry.isFolder || entry.isLabel) continue;
-    const { name, size } = entry;
-    yield { name, size, runs: () => clusterRuns(volume, entry, pathOf(folder, name)) };
+    const { size } = entry;
+    const runs = (): Iterable<Run> => clusterRuns(volume, entry, pathOf(folder, entry.name));
+    yield { name: containerFileName(entry), size, runs };
   }
 }
 

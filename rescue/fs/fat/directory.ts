@@ -232,6 +232,13 @@ const folded = (name: string): string => name.toUpperCase();
 export const isNamed = (entry: DirectoryEntry, name: string): boolean =>
   !entry.isLabel && (folded(entry.name) === folded(name) || folded(entry.shortName) === folded(name));
 
+/**
+ * The name of a container's file as it was written. Case counts for nothing on FAT, and there are programs that write names in
+ * capitals only: a container goes by its name all the same.
+ */
+export const containerFileName = ({ name }: DirectoryEntry): string =>
+  name === name.toUpperCase() ? name.toLowerCase() : name;
+
 /** The entry of that name, long or short, in either case; undefined if there is none. */
 export const lookup = (volume: FatVolume, folder: Folder, name: string): DirectoryEntry | undefined => {
   for (const entry of readDirectory(volume, folder)) if (isNamed(entry, name)) return entry;

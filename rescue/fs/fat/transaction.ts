@@ -23,12 +23,18 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
   const plain = recorded.build();
   if (plain.phases.length === 0) return plain;
   const volume = new FatVolume(device);
-  const marks = [...marksOf(volume)];
+  const [first, ...others] = marksOf(volume);
   const builder = new PatchBuilder(device);
-  const mark = (): void => {
-    for (const each of marks) set(builder, each, each.dirty);
+  const markFirst = (): void => {
+    if (first !== undefined) set(builder, first, first.dirty);
   };
-  mark();
+  const markOthers = (): void => {
+    for (const each of others) set(builder, each, each.dirty);
+  };
+  // Nobody looks at all of the marks: while any of them is set, so is the one by which the volume is known to be in use.
+  markFirst();
+  builder.barrier();
+  markOthers();
   builder.barrier();
   for (const phase of plain.phases) {
     for (const step of phase) {
@@ -36,10 +42,13 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
       else builder.operate(step);
     }
     // A sector that holds a mark was recorded without it.
-    mark();
+    markFirst();
+    markOthers();
     builder.barrier();
   }
-  for (const each of marks) set(builder, each, each.before);
+  for (const each of others) set(builder, each, each.before);
+  builder.barrier();
+  if (first !== undefined) set(builder, first, first.before);
   return builder.build();
 };
 
@@ -60,7 +69,7 @@ const set = (builder: PatchBuilder, { offset, bits }: Mark, value: number): void
 /**
  * The boot sector's bit, which Linux and Windows NT keep, and on FAT16 and FAT32 that of FAT[1] (fatgen103), in every FAT that counts. The copy
  * of the boot sector is left alone, as they leave it. A boot sector without BS_BootSig has other things where its bit would be: a FAT12 volume
- * with such a one cannot be marked.
+ * with such a one cannot be marked. The marks that `state.ts` goes by come first.
  */
 function* marksOf(volume: FatVolume): Generator<Mark> {
   const { device, parameters, bits } = volume;
@@ -77,7 +86,9 @@ function* marksOf(volume: FatVolume): Generator<Mark> {
   // The bit lies in the upper byte of the entry.
   const width = bits / 8;
   const bit = CLEAN_SHUTDOWN[bits] >>> (bits - 8);
-  for (const table of liveTables(parameters)) {
+  const isActive = (table: number): boolean => table === parameters.activeTable;
+  const tables = liveTables(parameters).toSorted((a, b) => Number(isActive(b)) - Number(isActive(a)));
+  for (const table of tables) {
     const offset = parameters.tables[table]! + 2 * width - 1;
     yield { offset, bits: bit, dirty: 0, before: device.read(offset, 1)[0]! & bit };
   }

@@ -6,6 +6,7 @@ import type { Device } from '../../../rescue/device/device.ts';
 import { openFile } from '../../../rescue/device/file.ts';
 import { type ClaimLimits, claim } from '../../../rescue/fs/fat/claim.ts';
 import { folderOf, folderParts, lookup, rootFolder } from '../../../rescue/fs/fat/directory.ts';
+import { openFat } from '../../../rescue/fs/fat/filesystem.ts';
 import { release } from '../../../rescue/fs/fat/release.ts';
 import { patch } from '../../../rescue/fs/fat/transaction.ts';
 import { FatVolume } from '../../../rescue/fs/fat/volume.ts';
@@ -80,6 +81,33 @@ test('names that are there: the same, another case, a file in place of the folde
     outcomeOf(() => release(new PatchBuilder(other.device), { name: 'user-1', time: TIME })),
     'release.not-found',
   );
+});
+
+test('a container whose name a program wrote in capitals is still one', (t) => {
+  const { path, device, free } = open(t, SMALL);
+  const runs = highest(free, 30);
+  const request = { name: 'user-0123456789ab', runs, time: TIME, avoid: NOTHING };
+  edited(device, (editor) => claim(editor, request, { fileSize: 20 * 512 }));
+  for (const end of ['hfi', '001']) {
+    const name = `user-0123456789ab.${end}`;
+    mtools('mren', path, [`::/.holdfast/${name}`, '::/.holdfast/between']);
+    mtools('mren', path, ['::/.holdfast/between', `::/.holdfast/${name.toUpperCase()}`]);
+  }
+  const [listed] = openFat(device).containers();
+  t.like(listed, { name: 'user-0123456789ab', size: 30 * 512 });
+  t.is(
+    refusal(t, device, {
+      name: 'user-0123456789ab',
+      runs: highest([...new FatVolume(device).table.freeRuns()], 4),
+    }),
+    'claim.exists',
+  );
+  edited(device, (editor) => release(editor, { ...listed!, time: TIME }));
+  t.deepEqual(
+    [...openFat(device).walk()].map((each) => each.path),
+    ['/'],
+  );
+  mustBeClean(fsckFat(t, path));
 });
 
 test('short names that look alike are told apart', (t) => {

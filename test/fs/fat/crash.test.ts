@@ -6,6 +6,7 @@ import { Recorder, type WriteEvent } from '../../../rescue/device/recorder.ts';
 import { claim } from '../../../rescue/fs/fat/claim.ts';
 import { folderParts, rootFolder } from '../../../rescue/fs/fat/directory.ts';
 import { release } from '../../../rescue/fs/fat/release.ts';
+import { volumeStates } from '../../../rescue/fs/fat/state.ts';
 import { patch } from '../../../rescue/fs/fat/transaction.ts';
 import { FatVolume } from '../../../rescue/fs/fat/volume.ts';
 import type { Editor, Patch } from '../../../rescue/fs/patch.ts';
@@ -120,6 +121,9 @@ const sweep = (cleanup: Cleanup, { path, tree, device }: Scene, edit: (editor: E
     if (worse.length > 0) throw new Error(`${when}: ${worse.join('\n')}\n${output}`);
     const found = withoutContainers(treeByMtools(cleanup, path));
     if (JSON.stringify([...found]) !== JSON.stringify([...tree])) throw new Error(`${when}: other files`);
+    const isHalf = [device, after].every((whole) => [...cut.differences(whole)].length > 0);
+    if (isHalf && [...volumeStates(new FatVolume(cut))].length === 0)
+      throw new Error(`${when}: the volume looks clean, so nobody would finish it`);
     if (!patchMayBeFinished(cut, made)) throw new Error(`${when}: it cannot be finished`);
     applyPatch(cut, made);
     if ([...cut.differences(after)].length > 0) throw new Error(`${when}: finished, it is something else`);

@@ -204,7 +204,17 @@ const mtoolsEnv = { LC_ALL: 'C.UTF-8', TZ: 'UTC', MTOOLS_SKIP_CHECK: '1', MTOOLS
 
 /** Runs one of the mtools on a volume; throws if it fails. */
 export const mtools = (
-  program: 'mcopy' | 'mmd' | 'mdel' | 'mdeltree' | 'mattrib' | 'mdir' | 'mren' | 'mmove' | 'mlabel',
+  program:
+    | 'mcopy'
+    | 'mmd'
+    | 'mdel'
+    | 'mdeltree'
+    | 'mattrib'
+    | 'mdir'
+    | 'mren'
+    | 'mmove'
+    | 'mlabel'
+    | 'mshowfat',
   path: string,
   args: readonly string[],
   place: MtoolsPlace = {},
@@ -419,7 +429,10 @@ const setHint = (path: string, at: 488 | 492, value: number, offset = 0): void =
 };
 
 /** The next program looks for free clusters from the first on. */
-export const forgetNextFree = (path: string, offset = 0): void => setHint(path, 492, 2, offset);
+export const forgetNextFree = (path: string, offset = 0): void => setNextFree(path, 2, offset);
+/** The next program looks for free clusters from this FAT entry on. */
+export const setNextFree = (path: string, entry: number, offset = 0): void =>
+  setHint(path, 492, entry, offset);
 /** Nobody knows how many clusters are free. */
 export const forgetFreeCount = (path: string, offset = 0): void => setHint(path, 488, 0xffffffff, offset);
 

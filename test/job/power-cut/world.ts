@@ -320,7 +320,7 @@ export interface World {
   readonly factory: Image;
 }
 
-const isFat = (volume: VolumeName): volume is keyof typeof FAT_VOLUMES => volume in FAT_VOLUMES;
+export const isFat = (volume: VolumeName): volume is keyof typeof FAT_VOLUMES => volume in FAT_VOLUMES;
 
 /** A court with an empty volume in its scratch file. */
 export const courtOf = (cleanup: Cleanup, volume: VolumeName): Court => {

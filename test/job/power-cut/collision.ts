@@ -1,0 +1,63 @@
+import { rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KIB, MIB, type Run } from '../../../rescue/units.ts';
+import { fatOwnersClusters } from '../../fs/fat/owners-clusters.ts';
+import { clustersByFsck, forgetNextFree, fsckFat, mtools, placesOf } from '../../fs/fat/volumes.ts';
+import type { Cleanup } from '../../support/cleanup.ts';
+import { noiseSource } from '../../support/noise.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+import { ownersClusters } from '../owners-clusters.ts';
+import { type Contents, type Court, furnish, isFat, type VolumeName } from './world.ts';
+
+/**
+ * A small volume on which the second image comes to lie where the first one has data: files fill a volume from below, images from
+ * above. Room for the first one is left below a file `large`, and next to none above it; when `large` is gone, the second goes there.
+ */
+
+const ROOM = 2.5 * MIB;
+const ABOVE = 200 * KIB;
+
+/** Clusters of the court's volume that are in use for anything but images. */
+export const clustersOn = ({ path }: Court, volume: VolumeName): readonly Run[] =>
+  isFat(volume) ? fatOwnersClusters(path) : ownersClusters(path);
+
+/** The owner's files for the first image. */
+export const furnishTightly = (cleanup: Cleanup, court: Court, volume: VolumeName): Contents =>
+  isFat(volume) ? tightFat(cleanup, court) : court.own(tightMount);
+
+const tightMount = (folder: string): void => {
+  furnish(folder);
+  const fill = (name: string, free: number): void => {
+    const { bavail, bsize } = statfsSync(folder);
+    writeFileSync(join(folder, name), noiseSource(name)(bavail * bsize - free));
+  };
+  fill('low', ROOM);
+  fill('large', ABOVE);
+  rmSync(join(folder, 'low'));
+};
+
+/** mtools takes the lowest free clusters in order when FSInfo does not say where to begin. */
+const tightFat = (cleanup: Cleanup, court: Court): Contents => {
+  const { path } = court;
+  court.own(furnish);
+  const from = temporaryFolder(cleanup);
+  const fill = (name: string, content: (length: number) => Buffer, free: number): void => {
+    const { used, all } = clustersByFsck(fsckFat(cleanup, path));
+    writeFileSync(join(from, name), content((all - used) * placesOf(path).clusterSize - free));
+    forgetNextFree(path);
+    mtools('mcopy', path, [join(from, name), '::/']);
+  };
+  fill('low', Buffer.alloc, ROOM);
+  fill('large', noiseSource('large'), ABOVE);
+  mtools('mdel', path, ['::/low']);
+  return court.contents();
+};
+
+/** What the owner changes before the second image: `large` goes, something smaller comes. */
+export const makeRoomAbove = (court: Court, volume: VolumeName): Contents => {
+  if (isFat(volume)) forgetNextFree(court.path);
+  return court.own((folder) => {
+    rmSync(join(folder, 'large'));
+    writeFileSync(join(folder, 'etc/later'), noiseSource('later')(200 * KIB));
+  });
+};

@@ -1,0 +1,205 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test, { type ExecutionContext } from 'ava';
+import { totalLength } from '../../rescue/bytes/runs.ts';
+import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
+import { KIB, MIB, type Run } from '../../rescue/units.ts';
+import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
+import {
+  clustersByFsck,
+  type FatOptions,
+  forgetNextFree,
+  fsckFat,
+  type Listed,
+  makeFat,
+  mtools,
+  placesOf,
+  populateFat,
+  treeByMtools,
+  withoutContainers,
+} from '../fs/fat/volumes.ts';
+import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { temporaryFolder } from '../support/temporary.ts';
+import { extentsOf } from './cycle.ts';
+import { type FatStage, fatMustBeClean, fatTreeMustBe } from './fat-cycle.ts';
+import { imagesNow, namesInRecord, namesOf, overlap as overlapIn } from './relocating.ts';
+import { infoOf, listImages, makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
+
+/** What was on the volume when an image was made. */
+interface State {
+  readonly image: ImageSummary;
+  readonly tree: ReadonlyMap<string, Listed>;
+  readonly clusters: readonly Run[];
+}
+
+const overlap = (file: string, image: ImageSummary, clusters: readonly Run[]): number => {
+  const { data, clusterSize } = placesOf(file);
+  return overlapIn({ clusterBase: data, clusterSize }, image, clusters);
+};
+
+const stageOf = (file: string, { tree }: Pick<State, 'tree'>): FatStage => ({
+  file,
+  start: 0,
+  size: placesOf(file).size,
+  tree,
+});
+
+const treeNow = (t: ExecutionContext, file: string): Map<string, Listed> =>
+  withoutContainers(treeByMtools(t, file));
+
+/** A file of noise in the lowest free clusters: mtools takes them in order from where FSInfo says, or from the first one on FAT16. */
+const put = (t: ExecutionContext, file: string, name: string, bytes: number): void => {
+  const from = join(temporaryFolder(t), name);
+  writeFileSync(from, noiseSource(name)(bytes));
+  forgetNextFree(file);
+  mtools('mcopy', file, ['-m', from, '::/'], {});
+};
+
+const freeBytes = (t: ExecutionContext, file: string): number => {
+  const { used, all } = clustersByFsck(fsckFat(t, file));
+  return (all - used) * placesOf(file).clusterSize;
+};
+
+const stateNow = async (t: ExecutionContext, file: string, kind: 'user' | 'factory'): Promise<State> => {
+  const tree = treeNow(t, file);
+  const clusters = fatOwnersClusters(file);
+  const { image } = await makeImage(file, { kind });
+  t.deepEqual(fatOwnersClusters(file), clusters, 'create takes nothing but the container');
+  fatMustBeClean(t, stageOf(file, { tree }), `after create of the ${kind} image`);
+  return { image, tree, clusters };
+};
+
+/** Every cluster is the owner's, an image's, free, or the one that the images' folder has: by fsck.fat's count. */
+const nothingIsLost = (
+  t: ExecutionContext,
+  file: string,
+  clusters: readonly Run[],
+  images: Iterable<ImageSummary>,
+  when: string,
+): void => {
+  const { clusterSize } = placesOf(file);
+  const held = [...images].map(({ extents }) => totalLength(extentsOf(extents)) / clusterSize);
+  const folder = held.length > 0 ? 1 : 0;
+  const { used } = clustersByFsck(fsckFat(t, file));
+  t.is(used, totalLength(clusters) + held.reduce((a, b) => a + b, 0) + folder, `${when}: clusters in use`);
+};
+
+/** Everything that must hold after a restore of `state` beside `others`. */
+const mustBeBack = async (
+  t: ExecutionContext,
+  file: string,
+  state: State,
+  others: readonly State[],
+  when: string,
+): Promise<void> => {
+  const stage = stageOf(file, state);
+  fatMustBeClean(t, stage, when);
+  fatTreeMustBe(t, stage, when);
+  t.deepEqual(fatOwnersClusters(file), state.clusters, `${when}: the owner's clusters`);
+  const images = await imagesNow(file);
+  const ids = [state, ...others].map(({ image }) => image.id);
+  t.deepEqual([...images.keys()].sort(), ids.sort(), when);
+  nothingIsLost(t, file, state.clusters, images.values(), when);
+  // Where one sector of the reserved area is nobody's, it names both.
+  const { tables, sectorSize } = placesOf(file);
+  const records = Array.from({ length: Math.min(tables[0]!, 16 * KIB) / sectorSize }, (_, sector) =>
+    namesInRecord(file, sector * sectorSize),
+  ).filter((each) => each !== undefined);
+  t.true(records.length <= 1, `${when}: more than one locator record`);
+  if (placesOf(file).bits === 32) t.is(records.length, 1, `${when}: no locator record`);
+  for (const names of records) t.deepEqual(names, namesOf(images.values()), `${when}: locator record`);
+  for (const id of ids) t.deepEqual((await verifyImage(file, { image: id })).problems, [], `${when}: ${id}`);
+};
+
+interface Collision {
+  readonly file: string;
+  readonly early: State;
+  readonly late: State;
+}
+
+/** The second image lies where the first one has `large`: the only free clusters below it are those that the first image took. */
+const collide = async (
+  t: ExecutionContext,
+  options: FatOptions,
+  first: 'user' | 'factory',
+): Promise<Collision> => {
+  const file = makeFat(join(temporaryFolder(t), 'volume'), options);
+  populateFat(t, file, { entries: 30 });
+  // Files fill a volume from below, images from above.
+  const large = options.size / 4;
+  put(t, file, 'low', freeBytes(t, file) - large);
+  put(t, file, 'large', large - 200 * KIB);
+  mtools('mdel', file, ['::/low']);
+  const early = await stateNow(t, file, first);
+  put(t, file, 'new', 600 * KIB);
+  mtools('mdel', file, ['::/large']);
+  const late = await stateNow(t, file, first === 'user' ? 'factory' : 'user');
+  t.true(overlap(file, late.image, early.clusters) > 0, 'the second image lies where the first has data');
+  return { file, early, late };
+};
+
+const VARIANTS: readonly (readonly [string, 'user' | 'factory', FatOptions])[] = [
+  ['factory image first, FAT32', 'factory', { size: 36 * MIB, bits: 32, sectorsPerCluster: 1 }],
+  ['user image first, FAT32', 'user', { size: 36 * MIB, bits: 32, sectorsPerCluster: 1 }],
+  ['factory image first, FAT16', 'factory', { size: 24 * MIB, bits: 16, sectorsPerCluster: 4 }],
+];
+
+for (const [what, first, options] of VARIANTS) {
+  test.serial(`the older state and then the newer one, both images whole: ${what}`, async (t) => {
+    const { file, early, late } = await collide(t, options, first);
+    const intents: Intent[] = [];
+    const confirm = async (intent: Intent): Promise<boolean> => {
+      intents.push(intent);
+      return true;
+    };
+    const sealed = digestOf(file, extentsOf(early.image.sealedExtents));
+    const restored = await restoreImage(file, { image: early.image.id, confirm });
+    t.true(
+      intents.some(({ keeps }) => keeps.some((line) => /MiB are moved out of the way first/.test(line))),
+    );
+    t.deepEqual([...restored.imagesKept].sort(), [early.image.id, late.image.id].sort());
+    await mustBeBack(t, file, early, [late], 'the older state');
+    const moved = (await imagesNow(file)).get(late.image.id)!;
+    t.like(moved, {
+      generation: 2,
+      sequence: late.image.sequence,
+      created: late.image.created,
+      name: late.image.name,
+      kind: late.image.kind,
+      usedBytes: late.image.usedBytes,
+    });
+    t.notDeepEqual(moved.extents, late.image.extents);
+    t.is(overlap(file, moved, early.clusters), 0);
+    t.regex((await infoOf(file, moved.id)).facts.flat().join('\n'), /relocated/i);
+    // Nothing of the old place is left to be found, also where no file system says what is stale.
+    overwriteWithNoise(
+      file,
+      extentsOf([...(await imagesNow(file)).values()].flatMap(({ extents }) => extents)),
+    );
+    t.deepEqual(
+      namesOf((await listImages(file, { depth: 'full' })).images),
+      [`${early.image.id}/1`, `${late.image.id}/2`].sort(),
+    );
+    await restoreImage(file, { image: late.image.id });
+    await mustBeBack(t, file, late, [early], 'the newer state');
+    await restoreImage(file, { image: early.image.id });
+    await mustBeBack(t, file, early, [late], 'the older state again');
+    t.is(digestOf(file, extentsOf(early.image.sealedExtents)), sealed);
+    t.is((await imagesNow(file)).get(late.image.id)!.generation, 2, 'once moved, it is in nobody’s way');
+    // What the volume is worth afterwards: both go, and every cluster with them.
+    for (const [gone, left] of [
+      [late, [early.image]],
+      [early, []],
+    ] as const) {
+      await removeImage(file, { image: gone.image.id });
+      t.deepEqual(
+        [...(await imagesNow(file)).keys()],
+        left.map(({ id }) => id),
+      );
+      t.deepEqual(fatOwnersClusters(file), early.clusters);
+      nothingIsLost(t, file, early.clusters, left, 'after remove');
+      fatMustBeClean(t, stageOf(file, early), 'after remove');
+    }
+    fatTreeMustBe(t, stageOf(file, early), 'after both are removed');
+  });
+}
