@@ -45,7 +45,26 @@ export interface PatchFill {
   readonly byte: number;
 }
 
-export type PatchOperation = PatchChain | PatchFill;
+/**
+ * Sets or clears all bits of a range of whole sectors, every one of which is the opposite before: the middle of a long run in a bitmap
+ * (NTFS `$Bitmap`). A terabyte of 4 KiB clusters is 32 MiB of bits. What does not fill a sector is a write.
+ */
+export interface PatchBits {
+  readonly kind: 'bits';
+  readonly direction: 'set' | 'clear';
+  /** Multiple of the patch's sector size, as is the length. */
+  readonly offset: ByteOffset;
+  /** Bytes of bits. */
+  readonly length: ByteLength;
+}
+
+export type PatchOperation = PatchChain | PatchFill | PatchBits;
+
+/** The byte of which a range is full once the operation is made. */
+const fillingByte = (operation: PatchFill | PatchBits): number => {
+  if (operation.kind === 'fill') return operation.byte;
+  return operation.direction === 'set' ? 0xff : 0;
+};
 
 const ENTRY = 4;
 /** Lower 28 bits of an entry. */
@@ -156,10 +175,10 @@ export const entryAt = (bytes: Uint8Array, at: number): number =>
 
 /** Changes `bytes`, which stand at `offset` of the partition, to what the operation leaves there. */
 export const applyOperation = (operation: PatchOperation, offset: ByteOffset, bytes: Uint8Array): void => {
-  if (operation.kind === 'fill') {
+  if (operation.kind !== 'chain') {
     const from = Math.max(0, operation.offset - offset);
     const to = Math.min(bytes.length, operation.offset + operation.length - offset);
-    if (from < to) bytes.fill(operation.byte, from, to);
+    if (from < to) bytes.fill(fillingByte(operation), from, to);
     return;
   }
   const links = operation.direction === 'link';
@@ -203,7 +222,7 @@ export const mayHold = (chain: PatchChain, { position, value }: FoundEntry): boo
 
 /** Bytes that the operation may change, in whole sectors; ascending, joined. */
 export function* operationExtents(operation: PatchOperation, sectorSize: ByteLength): Generator<Extent> {
-  if (operation.kind === 'fill') {
+  if (operation.kind !== 'chain') {
     yield { start: operation.offset, length: operation.length };
     return;
   }

@@ -3,6 +3,7 @@ import { KIB, MIB, roundDown } from '../units.ts';
 import { extDriver } from './ext/ext.ts';
 import { fatDriver } from './fat/fat.ts';
 import type { FileSystemDriver } from './filesystem.ts';
+import { ntfsDriver } from './ntfs/ntfs.ts';
 
 /** What is on a device: a file system that a driver handles, or the name of something else and what to do about it. */
 export type ProbeResult =
@@ -14,9 +15,9 @@ export type ProbeResult =
     };
 
 /** In this order: ext leaves the place of a boot sector to boot code, which may look like FAT's. */
-const DRIVERS: readonly FileSystemDriver[] = [extDriver, fatDriver];
+const DRIVERS: readonly FileSystemDriver[] = [extDriver, fatDriver, ntfsDriver];
 
-const NOT_YET = 'Holdfast handles ext2, ext3, ext4, FAT12, FAT16 and FAT32 only';
+const NOT_YET = 'Holdfast handles ext2, ext3, ext4, FAT12, FAT16, FAT32 and NTFS only';
 const OPEN_FIRST = 'Unlock it and give the device that appears then';
 const DECRYPT = 'Decrypt the volume in Windows';
 const ASSEMBLE_FIRST = 'Assemble it and give the device that appears then';
@@ -51,7 +52,6 @@ const OTHERS: readonly Signature[] = [
   { name: 'XFS', offset: 0, bytes: 'XFSB', wayOut: NOT_YET },
   { name: 'Btrfs', offset: 64 * KIB + 0x40, bytes: '_BHRfS_M', wayOut: NOT_YET },
   { name: 'F2FS', offset: KIB, bytes: '\x10\x20\xf5\xf2', wayOut: NOT_YET },
-  { name: 'NTFS', offset: 3, bytes: 'NTFS    ', wayOut: NOT_YET },
   { name: 'exFAT', offset: 3, bytes: 'EXFAT   ', wayOut: NOT_YET },
   { name: 'ReFS', offset: 3, bytes: 'ReFS\0\0\0\0', wayOut: NOT_YET },
   { name: 'squashfs', offset: 0, bytes: 'hsqs', wayOut: NOT_YET },

@@ -283,15 +283,15 @@ export const PATCH_HEAD = struct('patch head', 16, {
   steps: [8, 'u64le', 'number of steps that follow'],
 });
 
-export const STEP_KIND = { write: 0, scratch: 1, fill: 2, link: 3, free: 4 } as const;
+export const STEP_KIND = { write: 0, scratch: 1, fill: 2, link: 3, free: 4, set: 5, clear: 6 } as const;
 
 /** Head of one step. What follows depends on its kind. */
 export const PATCH_STEP = struct('patch step', 24, {
   phase: [0, 'u32le', 'from 0, never falling'],
-  kind: [4, 'u32le', '0 write, 1 scratch, 2 fill, 3 link, 4 free'],
+  kind: [4, 'u32le', '0 write, 1 scratch, 2 fill, 3 link, 4 free, 5 set, 6 clear'],
   offset: [8, 'u64le', 'bytes from the partition start'],
   length: [16, 'u32le', 'bytes; of one copy of the table where kind is link or free'],
-  value: [20, 'u32le', 'fill: the byte; link, free: what the last entry of a chain holds'],
+  value: [20, 'u32le', 'fill: the byte; link, free: what the last entry of a chain holds; set, clear: 0'],
 });
 
 /** Behind a step of kind link or free, followed by the runs. */

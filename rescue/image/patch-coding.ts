@@ -45,6 +45,8 @@ const encodeStep = (step: PatchStep, phase: number): Uint8Array[] => {
       encodeRuns(runs),
     ];
   }
+  if (step.kind === 'bits')
+    return [PATCH_STEP.encode({ phase, kind: STEP_KIND[step.direction], offset, length: step.length })];
   const { before, after, scratch } = step;
   const kind = scratch === true ? STEP_KIND.scratch : STEP_KIND.write;
   const head = PATCH_STEP.encode({ phase, kind, offset, length: after.length });
@@ -114,6 +116,12 @@ const decodeStep = (
     case STEP_KIND.fill:
       if (value > 0xff) throw fail('fill', 'not a byte', value);
       return { step: { kind: 'fill', offset, length, byte: value }, end: at };
+    case STEP_KIND.set:
+    case STEP_KIND.clear: {
+      if (value !== 0) throw fail('bits', 'a number where none belongs', value);
+      const direction = kind === STEP_KIND.set ? 'set' : 'clear';
+      return { step: { kind: 'bits', direction, offset, length }, end: at };
+    }
     case STEP_KIND.link:
     case STEP_KIND.free:
       return decodeChain(bytes, at, head);

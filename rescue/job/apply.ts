@@ -9,6 +9,7 @@ import {
   type FoundEntry,
   inPieces,
   mayHold,
+  type PatchBits,
   type PatchChain,
   type PatchOperation,
 } from '../fs/patch-operation.ts';
@@ -75,24 +76,49 @@ const isOperation = (step: PatchStep): step is PatchOperation => step.kind !== u
 /**
  * Whether every sector of the patch is as it was before or as one of the patch's phases leaves it: only then may the
  * patch be finished. What anybody else changed in between gives false. Scratch writes and what is filled do not count; of
- * a chain, its entries do, each by itself: it may have been cut off between any two sectors.
+ * a chain, its entries do, each by itself: it may have been cut off between any two sectors. A sector of bits has all of them set or
+ * all of them clear.
  */
 export const patchMayBeFinished = (partition: ReadableDevice, patch: Patch): boolean => {
   const versions = versionsOf(patch);
   const operations = patch.phases.flat().filter(isOperation);
   const chains = operations.filter((each) => each.kind === 'chain');
+  const bits = operations.filter((each) => each.kind === 'bits');
+  const shared = operations.filter((each) => each.kind !== 'bits');
   // A sector may hold entries of a chain, too: those are asked about with the chain, and here made alike.
   const alike = (offset: ByteOffset, bytes: Uint8Array): Uint8Array => {
-    if (operations.length === 0) return bytes;
+    if (shared.length === 0) return bytes;
     const copy = Uint8Array.from(bytes);
-    for (const operation of operations) applyOperation(operation, offset, copy);
+    for (const operation of shared) applyOperation(operation, offset, copy);
     return copy;
   };
   for (const [offset, known] of versions) {
     const found = alike(offset, partition.read(offset, patch.sectorSize));
+    // Asked about with its bits.
+    if (bits.some((each) => each.offset <= offset && offset < each.offset + each.length)) continue;
     if (!known.some((version) => Buffer.compare(alike(offset, version), found) === 0)) return false;
   }
+  if (!bits.every((each) => bitsMayBeFinished(partition, patch.sectorSize, each, versions))) return false;
   return chains.every((chain) => chainMayBeFinished(partition, patch.sectorSize, chain, chains, versions));
+};
+
+const bitsMayBeFinished = (
+  partition: ReadableDevice,
+  sectorSize: ByteLength,
+  bits: PatchBits,
+  versions: Versions,
+): boolean => {
+  for (const { start, length } of inPieces(stepExtents(bits, sectorSize))) {
+    const piece = partition.read(start, length);
+    for (let at = 0; at < length; at += sectorSize) {
+      const sector = piece.subarray(at, at + sectorSize);
+      const byte = sector[0]!;
+      if ((byte === 0 || byte === 0xff) && sector.every((each) => each === byte)) continue;
+      const known = versions.get(start + at) ?? [];
+      if (!known.some((version) => Buffer.compare(version, sector) === 0)) return false;
+    }
+  }
+  return true;
 };
 
 const chainMayBeFinished = (

@@ -244,6 +244,45 @@ test('what somebody else changed is noticed, in a chain and in a sector that it 
   t.false(outcome(99, 5), 'the sector that is written is written whole');
 });
 
+test('bits are set and cleared by whole sectors; cut anywhere they can be finished, and what others changed is noticed', (t) => {
+  const base = new MemoryDevice(16 * SECTOR);
+  const builder = new PatchBuilder(base);
+  builder.operate({ kind: 'bits', direction: 'set', offset: 2 * SECTOR, length: 5 * SECTOR });
+  builder.operate({ kind: 'bits', direction: 'clear', offset: 3 * SECTOR, length: SECTOR });
+  builder.write(4 * SECTOR, Uint8Array.of(0x7f));
+  builder.write(SECTOR, Uint8Array.of(0x80));
+  t.deepEqual([...builder.read(4 * SECTOR - 1, 3)], [0, 0x7f, 0xff]);
+  const made = builder.build();
+  const patch = decodePatch(encodePatch(made), 16 * SECTOR);
+  t.deepEqual(patch, made);
+  t.true(encodePatch({ ...made, phases: made.phases.slice(0, 2) }).length < SECTOR);
+  const after = base.snapshot();
+  applyPatch(after, patch);
+  t.deepEqual(after.read(0, 16 * SECTOR), builder.read(0, 16 * SECTOR));
+  const cut = base.snapshot();
+  let states = 0;
+  for (const _ of sectorWrites(cut, patch)) {
+    states += 1;
+    t.true(patchMayBeFinished(cut, patch));
+    const finished = cut.snapshot();
+    applyPatch(finished, patch);
+    t.deepEqual([...finished.differences(after)], []);
+  }
+  t.is(states, 8);
+  for (const [at, byte, allowed] of [
+    [2 * SECTOR + 5, 1, false],
+    [6 * SECTOR + 511, 0xff, false],
+    [4 * SECTOR, 0x7f, false],
+    [7 * SECTOR, 1, true],
+    [SECTOR, 0x80, true],
+    [SECTOR, 0x81, false],
+  ] as const) {
+    const other = base.snapshot();
+    other.write(at, Uint8Array.of(byte));
+    t.is(patchMayBeFinished(other, patch), allowed, `${at}`);
+  }
+});
+
 test('a fill needs no before-image', (t) => {
   const base = freshTable();
   const builder = new PatchBuilder(base);

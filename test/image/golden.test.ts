@@ -232,15 +232,18 @@ test('patch', (t) => {
 });
 
 const OPERATIONS_DUMP = [
-  '000: 00 02 00 00 02 00 00 00 02 00 00 00 00 00 00 00  sectors of 512; 2 phases; 2 steps',
+  '000: 00 02 00 00 03 00 00 00 04 00 00 00 00 00 00 00  sectors of 512; 3 phases; 4 steps',
   '010: 00 00 00 00 03 00 00 00 00 08 00 00 00 00 00 00  phase 0, link; table at 800',
   '020: 00 02 00 00 ff ff ff 0f 02 00 00 00 03 00 00 00  of 512 bytes; end 0fffffff; 2 copies; 3 runs',
   '030: 50 00 00 00 20 00 00 00 10 00 00 00 04 00 00 80  50 to 6f, then 10 to 13 and the end',
   '040: 08 00 00 00 01 00 00 80 01 00 00 00 02 00 00 00  a chain of 8 alone; phase 1, fill',
   '050: 00 10 00 00 00 00 00 00 00 04 00 00 ff 00 00 00  at 1000, 1024 bytes, with ff',
+  '060: 02 00 00 00 05 00 00 00 00 20 00 00 00 00 00 00  phase 2, set bits at 2000,',
+  '070: 00 06 00 00 00 00 00 00 02 00 00 00 06 00 00 00  1536 bytes of them; clear bits',
+  '080: 00 30 00 00 00 00 00 00 00 02 00 00 00 00 00 00  at 3000, 512 bytes of them',
 ];
 
 test('patch with operations', (t) => {
   t.deepEqual(dump(encodePatch(OPERATIONS)), bare(OPERATIONS_DUMP));
-  t.deepEqual(decodePatch(undump(OPERATIONS_DUMP, 0x60), 65536), OPERATIONS);
+  t.deepEqual(decodePatch(undump(OPERATIONS_DUMP, 0x90), 65536), OPERATIONS);
 });

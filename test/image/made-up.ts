@@ -125,7 +125,7 @@ export const PATCH: Patch<PatchWrite> = {
   ],
 };
 
-/** Two chains in two copies of a table of 128 entries, and a fill. */
+/** Two chains in two copies of a table of 128 entries, a fill, and bits set and cleared. */
 export const OPERATIONS: Patch = {
   sectorSize: 512,
   phases: [
@@ -145,6 +145,10 @@ export const OPERATIONS: Patch = {
       },
     ],
     [{ kind: 'fill', offset: 0x1000, length: 1024, byte: 0xff }],
+    [
+      { kind: 'bits', direction: 'set', offset: 0x2000, length: 1536 },
+      { kind: 'bits', direction: 'clear', offset: 0x3000, length: 512 },
+    ],
   ],
 };
 

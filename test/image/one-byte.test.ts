@@ -275,7 +275,7 @@ test('patch: what cannot be is told', (t) => {
   );
 });
 
-test('chain and fill: what cannot be is told', (t) => {
+test('chain, fill and bits: what cannot be is told', (t) => {
   const bytes = encodePatch(OPERATIONS);
   const change = (at: number): string => outcomeOf(() => decodePatch(flipped(bytes, at), 65536));
   t.is(
@@ -310,4 +310,7 @@ test('chain and fill: what cannot be is told', (t) => {
   const fill = last + PATCH_RUN.size;
   t.is(withBit(fill + PATCH_STEP.offsetOf('value') + 1, 1), 'patch.fill');
   t.is(change(fill + PATCH_STEP.offsetOf('kind')), 'patch.kind');
+  const bits = fill + PATCH_STEP.size;
+  t.is(change(bits + PATCH_STEP.offsetOf('value')), 'patch.bits');
+  t.is(change(bits + PATCH_STEP.offsetOf('offset')), 'patch.alignment');
 });

@@ -231,6 +231,16 @@ const fill = (sectorSize: number): fc.Arbitrary<PatchStep> =>
     byte,
   }));
 
+const bits = (sectorSize: number): fc.Arbitrary<PatchStep> =>
+  fc
+    .tuple(fc.nat(50), fc.integer({ min: 1, max: 3 }), fc.constantFrom('set' as const, 'clear' as const))
+    .map(([sector, sectors, direction]) => ({
+      kind: 'bits',
+      direction,
+      offset: sector * sectorSize,
+      length: sectors * sectorSize,
+    }));
+
 const write = (sectorSize: number): fc.Arbitrary<PatchStep> =>
   fc
     .tuple(fc.nat(50), fc.integer({ min: 1, max: 3 }), fc.nat(255), fc.boolean())
@@ -244,9 +254,14 @@ const write = (sectorSize: number): fc.Arbitrary<PatchStep> =>
 
 const patch: fc.Arbitrary<Patch> = fc.constantFrom(512, 4096).chain((sectorSize) =>
   fc
-    .array(fc.array(fc.oneof(write(sectorSize), chain(sectorSize), fill(sectorSize)), { maxLength: 5 }), {
-      maxLength: 5,
-    })
+    .array(
+      fc.array(fc.oneof(write(sectorSize), chain(sectorSize), fill(sectorSize), bits(sectorSize)), {
+        maxLength: 5,
+      }),
+      {
+        maxLength: 5,
+      },
+    )
     .map((phases) => ({ sectorSize, phases })),
 );
 

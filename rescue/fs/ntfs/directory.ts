@@ -72,7 +72,7 @@ export const openNameIndex = (file: NtfsFile): NameIndex => {
 };
 
 /** One block of an index. Throws `corrupt` (`ntfs.index-block`, `ntfs.update-sequence`, `ntfs.index-node`), `io`. */
-const readBlock = ({ place, blocks, blockSize, vcnBytes }: NameIndex, vcn: number): Node => {
+export const readBlock = ({ place, blocks, blockSize, vcnBytes }: NameIndex, vcn: number): Node => {
   const offset = vcn * vcnBytes;
   if (blocks === undefined || offset % blockSize !== 0 || offset + blockSize > blocks.size) {
     throw corrupt('a sub-node is no block of the index', {

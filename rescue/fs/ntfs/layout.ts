@@ -100,6 +100,7 @@ export const MIRRORED_RECORDS = 4;
 export const AT_STANDARD_INFORMATION = 0x10;
 export const AT_ATTRIBUTE_LIST = 0x20;
 export const AT_FILE_NAME = 0x30;
+export const AT_SECURITY_DESCRIPTOR = 0x50;
 export const AT_VOLUME_NAME = 0x60;
 export const AT_VOLUME_INFORMATION = 0x70;
 export const AT_DATA = 0x80;
@@ -183,6 +184,13 @@ export const FILE_NAME = struct('$FILE_NAME', 66, {
   file_name_length: [0x40, 'u8', 'UTF-16 units'],
   file_name_type: [0x41, 'u8', 'NAMESPACE_*'],
 });
+/** FILE_ATTRIBUTE_* bits (MS-FSCC 2.6); the last one stands in $FILE_NAME only: the file has an index of names. */
+export const ATTRIBUTE_READ_ONLY = 0x1;
+export const ATTRIBUTE_HIDDEN = 0x2;
+export const ATTRIBUTE_SYSTEM = 0x4;
+export const ATTRIBUTE_HAS_INDEX = 0x1000_0000;
+/** Namespace of a name that is no short name and owes none. */
+export const NAMESPACE_POSIX = 0;
 /** Namespace of a short name that accompanies a long one: it is no link of its own. */
 export const NAMESPACE_DOS = 2;
 
@@ -224,6 +232,8 @@ export const INDEX_ROOT = struct('$INDEX_ROOT', 16, {
   reserved: [0xd, 'bytes:3'],
 });
 export const COLLATION_FILE_NAME = 1;
+/** `ih_flags`: there are sub-nodes (a large index, in the root). */
+export const INDEX_HAS_NODES = 1;
 
 /** Offsets count from the start of this header. */
 export const INDEX_HEADER = struct('index header', 16, {
@@ -257,6 +267,41 @@ export const INDEX_ENTRY_NODE = 0x1;
 export const INDEX_ENTRY_END = 0x2;
 export const SUB_NODE = struct('index entry', 8, {
   vcn: [0x0, 'u64le', 'block of the entries before this one'],
+});
+
+// --- security descriptors (MS-DTYP 2.4) ----------------------------------------------------------------------------
+
+export const SECURITY_DESCRIPTOR = struct('security descriptor', 20, {
+  revision: [0x0, 'u8', '1'],
+  sbz1: [0x1, 'u8'],
+  control: [0x2, 'u16le', 'SECURITY_* bits'],
+  offset_owner: [0x4, 'u32le', 'bytes from the start'],
+  offset_group: [0x8, 'u32le'],
+  offset_sacl: [0xc, 'u32le', '0: none'],
+  offset_dacl: [0x10, 'u32le'],
+});
+export const SECURITY_SELF_RELATIVE = 0x8000;
+export const SECURITY_DACL_PRESENT = 0x0004;
+
+export const ACCESS_LIST = struct('access control list', 8, {
+  acl_revision: [0x0, 'u8', '2'],
+  sbz1: [0x1, 'u8'],
+  acl_size: [0x2, 'u16le', 'bytes, entries included'],
+  ace_count: [0x4, 'u16le'],
+  sbz2: [0x6, 'u16le'],
+});
+/** The identifier to whom the entry belongs follows. Type 0 allows. */
+export const ACCESS_ENTRY = struct('access control entry', 8, {
+  ace_type: [0x0, 'u8'],
+  ace_flags: [0x1, 'u8'],
+  ace_size: [0x2, 'u16le', 'bytes, identifier included'],
+  mask: [0x4, 'u32le'],
+});
+/** Followed by `sub_authority_count` numbers of 32 bits. */
+export const SECURITY_ID = struct('security identifier', 8, {
+  revision: [0x0, 'u8', '1'],
+  sub_authority_count: [0x1, 'u8'],
+  identifier_authority: [0x2, 'bytes:6', 'big-endian'],
 });
 
 // --- $LogFile -----------------------------------------------------------------------------------------------------

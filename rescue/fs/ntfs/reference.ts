@@ -23,3 +23,14 @@ export const readReference = <Name extends string, F extends ReferenceFields<Nam
 
 export const formatReference = ({ number, sequence }: FileReference): string =>
   `record ${number}, sequence number ${sequence}`;
+
+/** The three fields of a reference, to be encoded. */
+export const referenceFields = <Name extends string>(
+  name: Name,
+  { number, sequence }: FileReference,
+): Record<`${Name}_low` | `${Name}_high` | `${Name}_sequence`, number> =>
+  ({
+    [`${name}_low`]: number % 2 ** 32,
+    [`${name}_high`]: Math.floor(number / 2 ** 32),
+    [`${name}_sequence`]: sequence,
+  }) as Record<`${Name}_low` | `${Name}_high` | `${Name}_sequence`, number>;

@@ -1,4 +1,5 @@
 import { corrupt, unsupported } from '../../errors.ts';
+import type { ByteLength, Extent } from '../../units.ts';
 import type { MappedRun } from './runlist.ts';
 import type { Place } from './update-sequence.ts';
 
@@ -65,5 +66,28 @@ export class RunMap {
     const length = (this.#vcns[low + 1] ?? this.#end) - vcn;
     const start = this.#starts[low]!;
     return { start: start < 0 ? undefined : start + vcn - first, length };
+  }
+
+  /** All runs in order, holes as such. */
+  *runs(): Generator<MappedRun> {
+    for (let vcn = 0; vcn < this.#end; ) {
+      const { start, length } = this.at(vcn);
+      yield { vcn, start, length };
+      vcn += length;
+    }
+  }
+
+  /** Pieces of the device that hold `length` bytes from byte `offset` on, in order. Throws `corrupt` (`ntfs.hole`, `ntfs.vcn-range`). */
+  *extents(clusterSize: ByteLength, offset: number, length: ByteLength): Generator<Extent> {
+    for (let done = 0; done < length; ) {
+      const at = offset + done;
+      const within = at % clusterSize;
+      const run = this.at(Math.floor(at / clusterSize));
+      if (run.start === undefined)
+        throw corrupt('has a hole where content belongs', { code: 'ntfs.hole', ...this.#place, found: at });
+      const size = Math.min(run.length * clusterSize - within, length - done);
+      yield { start: run.start * clusterSize + within, length: size };
+      done += size;
+    }
   }
 }

@@ -8,3 +8,10 @@ export const toSeconds = (stored: Uint8Array): number => {
   const seconds = ticks / TICKS - (ticks % TICKS < 0n ? 1n : 0n);
   return Number(seconds - EPOCH);
 };
+
+/** Seconds since 1970 as stored. */
+export const fromSeconds = (seconds: number): Uint8Array => {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigInt64(0, (BigInt(Math.floor(seconds)) + EPOCH) * TICKS, true);
+  return bytes;
+};

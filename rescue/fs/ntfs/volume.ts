@@ -104,6 +104,11 @@ export class NtfsVolume {
     }
   }
 
+  /** The runs of $MFT's content, as they stand. */
+  get mft(): RunMap {
+    return this.#mft;
+  }
+
   #piece(index: number): Uint8Array {
     const cached = this.#pieces.get(index);
     if (cached !== undefined) return cached;

@@ -17,6 +17,7 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 /** Rows of 16 bytes that change, `offset: before -> after`; what was zero shows a dash. Operations in words. */
 const stepRows = (step: PatchStep): string[] => {
   if (step.kind === 'fill') return [`fill ${step.length} bytes at ${step.offset.toString(16)}`];
+  if (step.kind === 'bits') return [`${step.direction} ${step.length} bytes at ${step.offset.toString(16)}`];
   if (step.kind === 'chain') {
     const runs = step.runs.map(({ start, length, ends }) => `${start}+${length}${ends ? '.' : ''}`).join(' ');
     const table = `${step.copies} tables of ${step.length} bytes from ${step.offset.toString(16)}`;

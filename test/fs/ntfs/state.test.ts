@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../../rescue/bytes/runs.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
+import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { openContent } from '../../../rescue/fs/ntfs/content.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
 import {
@@ -23,6 +24,8 @@ import {
   VOLUME_MODIFIED_BY_CHKDSK,
   VOLUME_RESIZE_LOG_FILE,
 } from '../../../rescue/fs/ntfs/layout.ts';
+import { patch } from '../../../rescue/fs/ntfs/transaction.ts';
+import { applyPatch, patchMayBeFinished } from '../../../rescue/job/apply.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
@@ -288,4 +291,30 @@ test('containers: what lies in the folder, and what the caller takes for one', (
   t.is(first?.reason, 'container');
   t.is(first?.onRestore, 'leave');
   t.is(totalLength(first!.runs), 10);
+});
+
+test('a patch marks the volume, empties a log that has pages, and takes the mark back; a log used since is noticed', (t) => {
+  const page = restartPage({ clean: true });
+  const device = withLog(emptyVolume(t), page, page);
+  const log = openContent(new Damaged(device).volume.file(FILE_LOGFILE), AT_DATA, '')!;
+  const request = { name: 'x', runs: [{ start: 1400, length: 4 }], time: 0, avoid: { has: () => false } };
+  const made = patch(device, (editor) => claim(editor, request));
+  t.is(made.phases.flat().filter((step) => step.kind === 'fill').length, 1);
+  const restart = made.phases.flat().find((step) => step.offset === log.position(0))!;
+  t.true(restart.kind === undefined && Buffer.from(page).equals(restart.before.subarray(0, page.length)));
+  const used = device.snapshot();
+  used.write(log.position(4 * KIB), restartPage({ clean: true, lsn: 200n }));
+  t.false(patchMayBeFinished(used, made));
+  t.true(patchMayBeFinished(device, made));
+  const first = device.snapshot();
+  for (const step of made.phases[0]!) if (step.kind === undefined) first.write(step.offset, step.after);
+  t.deepEqual(refusalsOf(first), ['ntfs.dirty']);
+  applyPatch(device, made);
+  t.deepEqual(refusalsOf(device), []);
+  t.deepEqual(openNtfs(device).check(), []);
+  const whole = new Uint8Array(log.size);
+  const now = openContent(new Damaged(device).volume.file(FILE_LOGFILE), AT_DATA, '')!;
+  now.readInto(0, whole);
+  t.true(whole.every((byte) => byte === 0xff));
+  t.is(probe(t, device), MAY_BE_MOUNTED);
 });

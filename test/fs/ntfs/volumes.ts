@@ -1,9 +1,14 @@
+import { createHash } from 'node:crypto';
 import {
   closeSync,
   linkSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
   rmSync,
   symlinkSync,
   truncateSync,
@@ -245,4 +250,48 @@ export const runsByNtfscluster = (path: string, record: number): string[] => {
     .filter(([, start]) => Number(start) >= 0)
     .map(([, start, length]) => `${start} ${length}`)
     .sort();
+};
+
+/** Files above this are holes but for their end: only that is read. */
+const READ_WHOLE = 64 * MIB;
+
+const digestOfFile = (path: string, size: number): string => {
+  const handle = openSync(path, 'r');
+  try {
+    const length = size > READ_WHOLE ? KIB : size;
+    const bytes = Buffer.alloc(length);
+    for (let done = 0; done < length; ) {
+      const count = readSync(handle, bytes, done, length - done, size - length + done);
+      if (count === 0) throw new Error(`${path} ends before its size`);
+      done += count;
+    }
+    return createHash('sha256').update(bytes).digest('hex');
+  } finally {
+    closeSync(handle);
+  }
+};
+
+/** Every file and folder below a mounted root but the containers', with type, size, links, time and content. */
+export const treeThroughMount = (root: string): Map<string, string> => {
+  const tree = new Map<string, string>();
+  const visit = (folderPath: string, path: string): void => {
+    for (const name of readdirSync(folderPath).sort()) {
+      if (path === '' && name === '.holdfast') continue;
+      const full = join(folderPath, name);
+      const stat = lstatSync(full);
+      const common = `${stat.mode.toString(8)} ${stat.nlink} ${stat.mtimeMs}`;
+      const key = `${path}/${name}`;
+      if (stat.isDirectory()) {
+        tree.set(key, common);
+        visit(full, key);
+      } else if (stat.isSymbolicLink()) tree.set(key, `${common} -> ${readlinkSync(full)}`);
+      else tree.set(key, `${common} ${stat.size} ${digestOfFile(full, stat.size)}`);
+    }
+  };
+  visit(root, '');
+  for (const name of ['small', 'large']) {
+    const stream = join(root, 'streams', `file:${name}`);
+    tree.set(stream.slice(root.length), readFileSync(stream).toString('hex'));
+  }
+  return tree;
 };

@@ -1,0 +1,448 @@
+import { nextBit, setBits } from '../../bytes/bitmap.ts';
+import { corrupt, refused } from '../../errors.ts';
+import type { ByteLength, Run } from '../../units.ts';
+import type { NonResidentAttribute } from './attribute.ts';
+import { clearBits } from './cluster-editor.ts';
+import { requireContent } from './content.ts';
+import { type NameIndex, openNameIndex, readBlock } from './directory.ts';
+import { attributeRuns, openRecord } from './file.ts';
+import {
+  blockWith,
+  type Entry,
+  endEntry,
+  entriesOf,
+  isEnd,
+  keyOf,
+  newBlock,
+  rootValue,
+  sizeOfEntries,
+  subNodeOf,
+  withSubNode,
+} from './index-node.ts';
+import {
+  AT_BITMAP,
+  AT_INDEX_ALLOCATION,
+  AT_INDEX_ROOT,
+  INDEX_BLOCK,
+  INDEX_HEADER,
+  INDEX_ROOT,
+  NAME_INDEX,
+} from './layout.ts';
+import { compareNames, parseFileName, type UpCase } from './names.ts';
+import { extentOverhead, nonResidentAttribute, residentAttribute } from './new-attribute.ts';
+import type { EditContext } from './new-file.ts';
+import type { RecordEditor } from './record-editor.ts';
+import { RunMap } from './run-map.ts';
+import { clustersOf } from './runlist.ts';
+import { encodeRuns, joined } from './runlist-encoder.ts';
+import type { Phase } from './staged-edits.ts';
+import { protectRecord } from './update-sequence.ts';
+
+interface TreeNode {
+  /** Undefined for the root. */
+  readonly vcn: number | undefined;
+  entries: Entry[];
+  /** A block without its update sequence. */
+  readonly block: Uint8Array | undefined;
+  isNew: boolean;
+  changed: boolean;
+  /** A part of it has moved into another block: that must be in place before it goes from here. */
+  split: boolean;
+}
+
+/** A node on the way down, and which of its entries comes next. */
+interface Step {
+  readonly node: TreeNode;
+  readonly at: number;
+}
+
+/** Each level holds some ten times the entries of the one above. */
+const DEEPEST = 24;
+
+/**
+ * Changes the index of names of one folder: nodes are changed in memory and planned by `finish`. A folder whose index attributes are spread
+ * over several records is changed only as far as no node must be added.
+ */
+export class IndexEditor {
+  readonly #context: EditContext;
+  readonly #upCase: UpCase;
+  readonly #record: RecordEditor;
+  readonly #index: NameIndex;
+  readonly #isNew: boolean;
+  /** Its attributes stand in several records. */
+  readonly #isSpread: boolean;
+  readonly #root: TreeNode;
+  readonly #nodes = new Map<number, TreeNode>();
+  readonly #blockSize: ByteLength;
+  #runs: Run[] = [];
+  #blockCount = 0;
+  /** Bits of the blocks. */
+  #bits = new Uint8Array(8);
+  readonly #freed: number[] = [];
+  #allocationChanged = false;
+
+  /** `isNew`: the record is not written yet. Throws `corrupt`, `refused` (`claim.folder-spread`), `io`. */
+  constructor(context: EditContext, upCase: UpCase, record: RecordEditor, isNew: boolean) {
+    this.#context = context;
+    this.#upCase = upCase;
+    this.#record = record;
+    this.#isNew = isNew;
+    const { number, bytes, place } = record;
+    const { volume } = context;
+    const parsed = {
+      number,
+      sequence: record.sequence,
+      flags: 0,
+      base: undefined,
+      bytes: Uint8Array.from(bytes),
+      firstAttribute: record.attributes()[0]!.at,
+      bytesInUse: bytes.length - record.room,
+      place,
+    };
+    const file = openRecord(volume, parsed);
+    this.#isSpread = file.list !== undefined;
+    this.#index = openNameIndex(file);
+    this.#blockSize = this.#index.blockSize;
+    this.#root = this.#node(undefined, entriesOf(this.#index.root), undefined);
+    if (this.#index.blocks === undefined) return;
+    this.#runs = [...clustersOf(attributeRuns(file, AT_INDEX_ALLOCATION, NAME_INDEX))];
+    this.#blockCount = Math.floor(this.#index.blocks.size / this.#blockSize);
+    const bitmap = requireContent(file, AT_BITMAP, NAME_INDEX, 'bitmap of its index');
+    // One bit per block: 2^20 blocks of 4 KiB hold some 20 million names.
+    if (bitmap.size > 128 * 1024) throw this.#full();
+    this.#bits = new Uint8Array(bitmap.size);
+    bitmap.readInto(0, this.#bits);
+  }
+
+  #spread() {
+    return refused(
+      'the folder that lists the container is spread over several records, and must be changed in more than one place',
+      {
+        code: 'claim.folder-spread',
+        ...this.#record.place,
+        wayOut: 'Make the folder .holdfast in Windows, or delete files from it, and try again',
+      },
+    );
+  }
+
+  #full() {
+    return refused('the index of the folder that would list the container cannot grow', {
+      code: 'claim.root-full',
+      ...this.#record.place,
+      wayOut: 'Make the folder .holdfast in Windows, and try again',
+    });
+  }
+
+  #empty({ vcn }: TreeNode) {
+    return corrupt('a block of the index has no names', {
+      code: 'ntfs.index-node',
+      ...this.#record.place,
+      ...(vcn === undefined ? {} : { found: vcn }),
+    });
+  }
+
+  #node(vcn: number | undefined, entries: Entry[], block: Uint8Array | undefined): TreeNode {
+    return { vcn, entries, block, isNew: false, changed: false, split: false };
+  }
+
+  #load(vcn: number): TreeNode {
+    const known = this.#nodes.get(vcn);
+    if (known !== undefined) return known;
+    const node = readBlock(this.#index, vcn);
+    const made = this.#node(vcn, entriesOf(node), node.bytes);
+    this.#nodes.set(vcn, made);
+    return made;
+  }
+
+  #nameOf(entry: Entry): string {
+    return parseFileName(keyOf(entry), this.#record.place).name;
+  }
+
+  /** From the root to where `name` is, or to the leaf where it belongs. */
+  #descend(name: string): { readonly path: Step[]; readonly found: boolean } {
+    const path: Step[] = [];
+    for (let node = this.#root; ; ) {
+      const at = node.entries.findIndex(
+        (entry) => isEnd(entry) || compareNames(this.#upCase, name, this.#nameOf(entry)) <= 0,
+      );
+      path.push({ node, at });
+      const entry = node.entries[at]!;
+      if (!isEnd(entry) && this.#nameOf(entry) === name) return { path, found: true };
+      const sub = subNodeOf(entry);
+      if (sub === undefined) return { path, found: false };
+      if (path.length > DEEPEST) throw this.#full();
+      node = this.#load(sub);
+    }
+  }
+
+  /** Puts an entry without a sub-node where its name belongs; the caller knows that there is none of that name. Throws `refused`, `corrupt`. */
+  insert(entry: Entry): void {
+    const { path } = this.#descend(this.#nameOf(entry));
+    const { node, at } = path.at(-1)!;
+    node.entries.splice(at, 0, entry);
+    node.changed = true;
+    this.#mend(path.map((step) => step.node));
+  }
+
+  /** Splits what is too full, from the leaf upwards. */
+  #mend(path: readonly TreeNode[]): void {
+    for (let level = path.length - 1; level > 0; level -= 1) {
+      const node = path[level]!;
+      if (this.#fits(node)) continue;
+      this.#split(node, path[level - 1]!);
+    }
+    if (this.#rootFits()) return;
+    this.#pushDown();
+    if (!this.#rootFits()) throw this.#full();
+  }
+
+  #fits({ entries, block }: TreeNode): boolean {
+    const first = INDEX_HEADER.get(block!, 'entries_offset', INDEX_BLOCK.size);
+    const room = Math.min(
+      INDEX_HEADER.get(block!, 'allocated_size', INDEX_BLOCK.size),
+      this.#blockSize - INDEX_BLOCK.size,
+    );
+    return first + sizeOfEntries(entries) <= room;
+  }
+
+  /** The median goes up; what is behind it moves to a new block. A sub-node holds what comes before its entry. */
+  #split(node: TreeNode, parent: TreeNode): void {
+    const half = sizeOfEntries(node.entries) / 2;
+    let middle = 0;
+    for (let size = 0; middle < node.entries.length - 2; middle += 1) {
+      size += node.entries[middle]!.length;
+      if (size >= half) break;
+    }
+    middle = Math.max(1, middle);
+    const median = node.entries[middle]!;
+    const right = this.#newNode(node.entries.slice(middle + 1));
+    node.entries = [...node.entries.slice(0, middle), withSubNode(endEntry(), subNodeOf(median))];
+    node.changed = true;
+    node.split = true;
+    const place = parent.entries.findIndex((entry) => subNodeOf(entry) === node.vcn);
+    parent.entries[place] = withSubNode(parent.entries[place]!, right.vcn);
+    parent.entries.splice(place, 0, withSubNode(median, node.vcn));
+    parent.changed = true;
+  }
+
+  /** The root's entries become a block below it. */
+  #pushDown(): void {
+    const below = this.#newNode(this.#root.entries);
+    this.#root.entries = [withSubNode(endEntry(), below.vcn)];
+    this.#root.changed = true;
+    if (!this.#fits(below)) this.#split(below, this.#root);
+  }
+
+  #newNode(entries: Entry[]): TreeNode {
+    if (this.#isSpread) throw this.#spread();
+    const number = nextBit(this.#bits, false, 0, this.#blockCount);
+    if (number === this.#blockCount) this.#addBlock();
+    setBits(this.#bits, number, number + 1);
+    this.#allocationChanged = true;
+    const vcn = (number * this.#blockSize) / this.#index.vcnBytes;
+    const node = this.#node(vcn, entries, newBlock(this.#blockSize, vcn));
+    node.isNew = true;
+    node.changed = true;
+    this.#nodes.set(vcn, node);
+    return node;
+  }
+
+  #addBlock(): void {
+    const { clusterSize } = this.#context.volume;
+    this.#blockCount += 1;
+    const clusters = Math.ceil((this.#blockCount * this.#blockSize) / clusterSize);
+    const have = this.#runs.reduce((sum, { length }) => sum + length, 0);
+    if (clusters > have) {
+      const last = this.#runs.at(-1);
+      const near = last === undefined ? undefined : last.start + last.length;
+      this.#runs = joined([...this.#runs, ...this.#context.clusters.take(clusters - have, near)]);
+    }
+    if (this.#blockCount > 8 * this.#bits.length) {
+      const longer = new Uint8Array(this.#bits.length + 8);
+      longer.set(this.#bits);
+      this.#bits = longer;
+    }
+  }
+
+  #rootFits(): boolean {
+    if (this.#isSpread) {
+      if (this.#root.changed) throw this.#spread();
+      return true;
+    }
+    const trial = this.#record.copy();
+    return this.#putAllocation(trial) && this.#putRoot(trial);
+  }
+
+  #putRoot(record: RecordEditor): boolean {
+    const old = record.find(AT_INDEX_ROOT, NAME_INDEX)!;
+    if (!old.resident) throw this.#full();
+    const value = rootValue(old.value, INDEX_ROOT.size, this.#root.entries);
+    return this.#put(
+      record,
+      residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance: old.instance, value }),
+      AT_INDEX_ROOT,
+    );
+  }
+
+  /** Puts the blocks' runs and bits into the record, if they have changed. False if they do not fit. */
+  #putAllocation(record: RecordEditor): boolean {
+    if (!this.#allocationChanged) return true;
+    const { clusterSize } = this.#context.volume;
+    const type = AT_INDEX_ALLOCATION;
+    const old = record.find(type, NAME_INDEX) as NonResidentAttribute | undefined;
+    const room = record.room + (old?.length ?? 0) - extentOverhead(NAME_INDEX);
+    const { pairs, count, clusters } = encodeRuns(this.#runs, 0, room);
+    if (count < this.#runs.length) return false;
+    const sizes = { allocated: clusters * clusterSize, data: this.#blockCount * this.#blockSize };
+    const instance = old?.instance ?? record.nextInstance();
+    const extent = { type, name: NAME_INDEX, instance, lowestVcn: 0, clusters, pairs, sizes };
+    if (!this.#put(record, nonResidentAttribute(extent), type)) return false;
+    const bitmap = record.find(AT_BITMAP, NAME_INDEX);
+    if (bitmap?.resident === false) {
+      // In clusters of its own: their bits are written there, and it does not grow.
+      return this.#bits.length <= bitmap.dataSize;
+    }
+    const number = bitmap?.instance ?? record.nextInstance();
+    const value = this.#bits;
+    return this.#put(
+      record,
+      residentAttribute({ type: AT_BITMAP, name: NAME_INDEX, instance: number, value }),
+      AT_BITMAP,
+    );
+  }
+
+  #put(record: RecordEditor, attribute: Uint8Array, type: number): boolean {
+    const old = record.find(type, NAME_INDEX);
+    if (attribute.length > record.room + (old?.length ?? 0)) return false;
+    if (old === undefined) record.add(attribute);
+    else record.replace(old, attribute);
+    return true;
+  }
+
+  /** Takes an entry out. False if there is none of that name. Throws `refused`, `corrupt`. */
+  remove(name: string): boolean {
+    const { path, found } = this.#descend(name);
+    if (!found) return false;
+    const { node, at } = path.at(-1)!;
+    const sub = subNodeOf(node.entries[at]!);
+    node.changed = true;
+    if (sub === undefined) {
+      node.entries.splice(at, 1);
+      this.#dropEmpty(path.map((step) => step.node));
+      return true;
+    }
+    // The last name before it takes its place.
+    const leaf = this.#pathBelow(name).at(-1)!;
+    if (leaf.entries.length < 2) throw this.#empty(leaf);
+    const [last] = leaf.entries.splice(-2, 1);
+    leaf.changed = true;
+    node.entries[at] = withSubNode(last!, sub);
+    this.#mend(path.map((step) => step.node));
+    if (leaf.entries.length === 1) this.#dropEmpty(this.#pathBelow(this.#nameOf(last!)));
+    return true;
+  }
+
+  /** From the root to the leaf of the names right before `name`, which stands in an inner node. */
+  #pathBelow(name: string): TreeNode[] {
+    const { path } = this.#descend(name);
+    const nodes = path.map((step) => step.node);
+    const { node, at } = path.at(-1)!;
+    for (let next = subNodeOf(node.entries[at]!); next !== undefined; ) {
+      if (nodes.length > DEEPEST) throw this.#full();
+      const child = this.#load(next);
+      nodes.push(child);
+      next = subNodeOf(child.entries.at(-1)!);
+    }
+    return nodes;
+  }
+
+  /**
+   * A leaf without entries goes: the entry of the parent that led to it, or the one before it, finds another place. `path` leads from the
+   * root to the leaf.
+   */
+  #dropEmpty(path: readonly TreeNode[]): void {
+    const node = path.at(-1)!;
+    if (node.vcn === undefined || node.entries.length > 1) return;
+    if (this.#isSpread) throw this.#spread();
+    const parent = path.at(-2)!;
+    const at = parent.entries.findIndex((entry) => subNodeOf(entry) === node.vcn);
+    this.#freed.push((node.vcn * this.#index.vcnBytes) / this.#blockSize);
+    this.#nodes.delete(node.vcn);
+    parent.changed = true;
+    if (!isEnd(parent.entries[at]!)) {
+      const [moved] = parent.entries.splice(at, 1);
+      this.insert(withSubNode(moved!, undefined));
+      return;
+    }
+    if (at > 0) {
+      const [moved] = parent.entries.splice(at - 1, 1);
+      parent.entries[at - 1] = withSubNode(parent.entries[at - 1]!, subNodeOf(moved!));
+      this.insert(withSubNode(moved!, undefined));
+      return;
+    }
+    // Nothing is left below the parent: it is a leaf now, or an empty root.
+    parent.entries[at] = withSubNode(parent.entries[at]!, undefined);
+    this.#dropEmpty(path.slice(0, -1));
+  }
+
+  /** Plans all changes. */
+  finish(phase: Phase = 'reference'): void {
+    const { mft } = this.#context;
+    if (!this.#isNew && this.#allocationChanged) {
+      // Before any node names a new block. A small root becomes large in one write with its blocks.
+      const grown = this.#record.copy();
+      if (grown.find(AT_INDEX_ALLOCATION, NAME_INDEX) !== undefined && this.#putAllocation(grown)) {
+        this.#writeBits('growth');
+        mft.write('growth', grown);
+        this.#record.follow(grown);
+      }
+    }
+    for (const node of this.#nodes.values()) {
+      if (!node.changed) continue;
+      this.#writeBlock(node.isNew ? 'prepare' : node.split ? 'trim' : phase, node);
+    }
+    if (this.#isSpread) {
+      if (this.#root.changed) throw this.#spread();
+      return;
+    }
+    if (!this.#putAllocation(this.#record) || !this.#putRoot(this.#record)) throw this.#full();
+    mft.write(phase, this.#record);
+    if (this.#freed.length === 0) return;
+    for (const number of this.#freed) clearBits(this.#bits, number, number + 1);
+    this.#allocationChanged = true;
+    if (!this.#putAllocation(this.#record)) throw this.#full();
+    this.#writeBits('trim');
+    mft.write('trim', this.#record);
+  }
+
+  #writeBlock(phase: Phase, { vcn, entries, block }: TreeNode): void {
+    const { clusterSize } = this.#context.volume;
+    const map = new RunMap(this.#record.place);
+    for (const { start, length } of this.#runs) map.add({ vcn: map.end, start, length });
+    const places = [...map.extents(clusterSize, vcn! * this.#index.vcnBytes, this.#blockSize)];
+    const { edits } = this.#context;
+    const standing = Buffer.concat(places.map(({ start, length }) => edits.read(start, length)));
+    // Of a new block, what stands in its place means nothing.
+    const plain = blockWith(block!, entries);
+    const bytes = protectRecord(plain, phase === 'prepare' ? undefined : standing);
+    let done = 0;
+    for (const { start, length } of places) {
+      edits.write(phase, start, bytes.subarray(done, done + length));
+      done += length;
+    }
+  }
+
+  /** Bits that lie in clusters. */
+  #writeBits(phase: Phase): void {
+    const bitmap = this.#record.find(AT_BITMAP, NAME_INDEX);
+    if (bitmap === undefined || bitmap.resident) return;
+    const { volume, edits } = this.#context;
+    const file = volume.file(this.#record.number);
+    const map = RunMap.of(attributeRuns(file, AT_BITMAP, NAME_INDEX), this.#record.place);
+    let done = 0;
+    for (const { start, length } of map.extents(volume.clusterSize, 0, this.#bits.length)) {
+      edits.write(phase, start, this.#bits.subarray(done, done + length));
+      done += length;
+    }
+  }
+}

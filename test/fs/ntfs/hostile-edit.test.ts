@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { complement } from '../../../rescue/bytes/runs.ts';
+import { MemoryDevice } from '../../../rescue/device/memory.ts';
+import { isHoldfastError } from '../../../rescue/errors.ts';
+import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
+import { claim } from '../../../rescue/fs/ntfs/claim.ts';
+import {
+  FILE_BITMAP,
+  FILE_MFT,
+  FILE_MFTMIRR,
+  FILE_ROOT,
+  FILE_VOLUME,
+} from '../../../rescue/fs/ntfs/layout.ts';
+import { release } from '../../../rescue/fs/ntfs/release.ts';
+import { patch } from '../../../rescue/fs/ntfs/transaction.ts';
+import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
+import { applyPatch } from '../../../rescue/job/apply.ts';
+import { MIB } from '../../../rescue/units.ts';
+import { noiseSource } from '../../support/noise.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
+import { edited, NOTHING, TIME } from './editing.ts';
+import { makeNtfs } from './volumes.ts';
+
+test('claims and releases on damaged records end with an error that says what is wrong, or with a patch', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB, clusterSize: 1024 });
+  const base = MemoryDevice.of(readFileSync(path));
+  const clean = new NtfsVolume(base);
+  const free = [...complement(allocatedRuns(clean), { start: 0, length: clean.clusterCount })].find(
+    ({ length }) => length > 20,
+  )!;
+  const { start } = free;
+  const request = { name: 'image', runs: [{ start: start + 10, length: 3 }], time: TIME, avoid: NOTHING };
+  edited(base, (editor) => claim(editor, request));
+  const volume = new NtfsVolume(base);
+  // The system's records, and those of the folder and the file.
+  const records = [FILE_MFT, FILE_MFTMIRR, FILE_VOLUME, FILE_ROOT, FILE_BITMAP, 64, 65];
+  const random = noiseSource('where');
+  const number = (): number => random(4).readUInt32LE();
+  const outcomes = new Map<string, number>();
+  for (let round = 0; round < 700; round += 1) {
+    const device = base.snapshot();
+    const record = records[round % records.length]!;
+    const within = number() % 2 === 0 ? number() % 0x200 : 0x38 + (number() % 0x1a0);
+    const values = [0, 0xff, 1, 0x80, number() % 256];
+    device.write(volume.recordOffset(record) + within, Uint8Array.of(values[number() % values.length]!));
+    const name = round % 2 === 0 ? 'image' : 'other';
+    try {
+      const made = patch(device, (editor) => {
+        if (name === 'image') release(editor, { name, time: TIME });
+        else claim(editor, { ...request, name, runs: [{ start: start + 15, length: 3 }] });
+      });
+      applyPatch(device, made);
+      outcomes.set('done', (outcomes.get('done') ?? 0) + 1);
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      outcomes.set(error.detail.code, (outcomes.get(error.detail.code) ?? 0) + 1);
+    }
+  }
+  t.true(outcomes.size > 6, [...outcomes.keys()].join(' '));
+});
