@@ -147,6 +147,7 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
   const { homes } = image;
   const unit = partition.sectorSize;
   const zeros = new Uint8Array(Math.max(unit, SLOT_HEADER_SIZE));
+  let left = 0;
   for (let done = 0; done < homes.slotCount; done += 1) {
     const index = homes.slotCount - 1 - done;
     if (index === 0) partition.flush();
@@ -154,7 +155,10 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
     // A lost slot of an image that was put together from single slots has no place in the partition.
     if (home + homes.slotSize > partition.size) continue;
     const cluster = Math.floor((home - clusterBase) / clusterSize);
-    if (!inUse.has(cluster) && isOwnSlot(partition, home, image, index)) partition.write(home, zeros);
+    if (isOwnSlot(partition, home, image, index)) {
+      if (inUse.has(cluster)) left += 1;
+      else partition.write(home, zeros);
+    }
     if (done % 1024 === 0) {
       context.progress('wipe', done * homes.slotSize, image.storedBytes);
       await context.checkpoint();
@@ -162,6 +166,12 @@ export const wipeHeaders = async (context: JobContext, partition: Device, image:
   }
   partition.flush();
   context.progress('wipe', image.storedBytes, image.storedBytes);
+  if (left === 0) return;
+  context.note(
+    `${left} of ${homes.slotCount} slots of image ${image.id.slice(0, 8)} are left: their clusters are in use, but not by a container that is ` +
+      'listed. They go with the file that has them now: delete it; or, if there is none, have the file system repaired.',
+    'warning',
+  );
 };
 
 /** Where a slot begins of a container whose clusters were moved. */

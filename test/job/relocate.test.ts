@@ -189,11 +189,13 @@ for (const [what, first, options] of VARIANTS) {
     });
     t.is(overlap(stage, moved, early.clusters), 0);
     t.regex((await infoOf(stage.file, moved.id)).facts.flat().join('\n'), /relocated/i);
-    // Nothing of the old place is left to be found, also where no file system says what is stale.
+    // Nothing of the old place is left to be found, and both are found without a file system.
+    const standing = [`${early.image.id}/1`, `${late.image.id}/2`].sort();
+    t.deepEqual(namesOf((await listImages(stage.file, { depth: 'full' })).images), standing);
     const images = [...(await imagesNow(stage.file)).values()];
     overwriteWithNoise(stage.file, extentsOf(images.flatMap(({ extents }) => extents)));
     const { images: found } = await listImages(stage.file, { depth: 'full' });
-    t.deepEqual(namesOf(found), [`${early.image.id}/1`, `${late.image.id}/2`].sort());
+    t.deepEqual(namesOf(found), standing);
     for (const [state, other] of [
       [late, early],
       [early, late],
