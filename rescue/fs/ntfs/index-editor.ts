@@ -1,11 +1,8 @@
-import { nextBit, setBits } from '../../bytes/bitmap.ts';
 import { corrupt, refused } from '../../errors.ts';
-import type { ByteLength, Run } from '../../units.ts';
-import type { NonResidentAttribute } from './attribute.ts';
-import { clearBits } from './cluster-editor.ts';
-import { requireContent } from './content.ts';
+import type { ByteLength } from '../../units.ts';
 import { type NameIndex, openNameIndex, readBlock } from './directory.ts';
-import { attributeRuns, openRecord } from './file.ts';
+import { openRecord } from './file.ts';
+import { IndexBlocks, putIndexAttribute } from './index-blocks.ts';
 import {
   blockWith,
   type Entry,
@@ -20,7 +17,6 @@ import {
   withSubNode,
 } from './index-node.ts';
 import {
-  AT_BITMAP,
   AT_INDEX_ALLOCATION,
   AT_INDEX_ROOT,
   INDEX_BLOCK,
@@ -29,14 +25,10 @@ import {
   NAME_INDEX,
 } from './layout.ts';
 import { compareNames, parseFileName, type UpCase } from './names.ts';
-import { extentOverhead, nonResidentAttribute, residentAttribute } from './new-attribute.ts';
+import { residentAttribute } from './new-attribute.ts';
 import type { EditContext } from './new-file.ts';
 import type { RecordEditor } from './record-editor.ts';
-import { RunMap } from './run-map.ts';
-import { clustersOf } from './runlist.ts';
-import { encodeRuns, joined } from './runlist-encoder.ts';
 import type { Phase } from './staged-edits.ts';
-import { protectRecord } from './update-sequence.ts';
 
 interface TreeNode {
   /** Undefined for the root. */
@@ -74,12 +66,7 @@ export class IndexEditor {
   readonly #root: TreeNode;
   readonly #nodes = new Map<number, TreeNode>();
   readonly #blockSize: ByteLength;
-  #runs: Run[] = [];
-  #blockCount = 0;
-  /** Bits of the blocks. */
-  #bits = new Uint8Array(8);
-  readonly #freed: number[] = [];
-  #allocationChanged = false;
+  readonly #blocks: IndexBlocks;
 
   /** `isNew`: the record is not written yet. Throws `corrupt`, `refused` (`claim.folder-spread`), `io`. */
   constructor(context: EditContext, upCase: UpCase, record: RecordEditor, isNew: boolean) {
@@ -104,14 +91,7 @@ export class IndexEditor {
     this.#index = openNameIndex(file);
     this.#blockSize = this.#index.blockSize;
     this.#root = this.#node(undefined, entriesOf(this.#index.root), undefined);
-    if (this.#index.blocks === undefined) return;
-    this.#runs = [...clustersOf(attributeRuns(file, AT_INDEX_ALLOCATION, NAME_INDEX))];
-    this.#blockCount = Math.floor(this.#index.blocks.size / this.#blockSize);
-    const bitmap = requireContent(file, AT_BITMAP, NAME_INDEX, 'bitmap of its index');
-    // One bit per block: 2^20 blocks of 4 KiB hold some 20 million names.
-    if (bitmap.size > 128 * 1024) throw this.#full();
-    this.#bits = new Uint8Array(bitmap.size);
-    bitmap.readInto(0, this.#bits);
+    this.#blocks = new IndexBlocks(context, file, this.#index, () => this.#full());
   }
 
   #spread() {
@@ -235,33 +215,12 @@ export class IndexEditor {
 
   #newNode(entries: Entry[]): TreeNode {
     if (this.#isSpread) throw this.#spread();
-    const number = nextBit(this.#bits, false, 0, this.#blockCount);
-    if (number === this.#blockCount) this.#addBlock();
-    setBits(this.#bits, number, number + 1);
-    this.#allocationChanged = true;
-    const vcn = (number * this.#blockSize) / this.#index.vcnBytes;
+    const vcn = this.#blocks.take();
     const node = this.#node(vcn, entries, newBlock(this.#blockSize, vcn));
     node.isNew = true;
     node.changed = true;
     this.#nodes.set(vcn, node);
     return node;
-  }
-
-  #addBlock(): void {
-    const { clusterSize } = this.#context.volume;
-    this.#blockCount += 1;
-    const clusters = Math.ceil((this.#blockCount * this.#blockSize) / clusterSize);
-    const have = this.#runs.reduce((sum, { length }) => sum + length, 0);
-    if (clusters > have) {
-      const last = this.#runs.at(-1);
-      const near = last === undefined ? undefined : last.start + last.length;
-      this.#runs = joined([...this.#runs, ...this.#context.clusters.take(clusters - have, near)]);
-    }
-    if (this.#blockCount > 8 * this.#bits.length) {
-      const longer = new Uint8Array(this.#bits.length + 8);
-      longer.set(this.#bits);
-      this.#bits = longer;
-    }
   }
 
   #rootFits(): boolean {
@@ -270,53 +229,15 @@ export class IndexEditor {
       return true;
     }
     const trial = this.#record.copy();
-    return this.#putAllocation(trial) && this.#putRoot(trial);
+    return this.#blocks.put(trial) && this.#putRoot(trial);
   }
 
   #putRoot(record: RecordEditor): boolean {
     const old = record.find(AT_INDEX_ROOT, NAME_INDEX)!;
     if (!old.resident) throw this.#full();
     const value = rootValue(old.value, INDEX_ROOT.size, this.#root.entries);
-    return this.#put(
-      record,
-      residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance: old.instance, value }),
-      AT_INDEX_ROOT,
-    );
-  }
-
-  /** Puts the blocks' runs and bits into the record, if they have changed. False if they do not fit. */
-  #putAllocation(record: RecordEditor): boolean {
-    if (!this.#allocationChanged) return true;
-    const { clusterSize } = this.#context.volume;
-    const type = AT_INDEX_ALLOCATION;
-    const old = record.find(type, NAME_INDEX) as NonResidentAttribute | undefined;
-    const room = record.room + (old?.length ?? 0) - extentOverhead(NAME_INDEX);
-    const { pairs, count, clusters } = encodeRuns(this.#runs, 0, room);
-    if (count < this.#runs.length) return false;
-    const sizes = { allocated: clusters * clusterSize, data: this.#blockCount * this.#blockSize };
-    const instance = old?.instance ?? record.nextInstance();
-    const extent = { type, name: NAME_INDEX, instance, lowestVcn: 0, clusters, pairs, sizes };
-    if (!this.#put(record, nonResidentAttribute(extent), type)) return false;
-    const bitmap = record.find(AT_BITMAP, NAME_INDEX);
-    if (bitmap?.resident === false) {
-      // In clusters of its own: their bits are written there, and it does not grow.
-      return this.#bits.length <= bitmap.dataSize;
-    }
-    const number = bitmap?.instance ?? record.nextInstance();
-    const value = this.#bits;
-    return this.#put(
-      record,
-      residentAttribute({ type: AT_BITMAP, name: NAME_INDEX, instance: number, value }),
-      AT_BITMAP,
-    );
-  }
-
-  #put(record: RecordEditor, attribute: Uint8Array, type: number): boolean {
-    const old = record.find(type, NAME_INDEX);
-    if (attribute.length > record.room + (old?.length ?? 0)) return false;
-    if (old === undefined) record.add(attribute);
-    else record.replace(old, attribute);
-    return true;
+    const made = residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance: old.instance, value });
+    return putIndexAttribute(record, AT_INDEX_ROOT, made);
   }
 
   /** Takes an entry out. False if there is none of that name. Throws `refused`, `corrupt`. */
@@ -366,7 +287,7 @@ export class IndexEditor {
     if (this.#isSpread) throw this.#spread();
     const parent = path.at(-2)!;
     const at = parent.entries.findIndex((entry) => subNodeOf(entry) === node.vcn);
-    this.#freed.push((node.vcn * this.#index.vcnBytes) / this.#blockSize);
+    this.#blocks.free(node.vcn);
     this.#nodes.delete(node.vcn);
     parent.changed = true;
     if (!isEnd(parent.entries[at]!)) {
@@ -388,61 +309,31 @@ export class IndexEditor {
   /** Plans all changes. */
   finish(phase: Phase = 'reference'): void {
     const { mft } = this.#context;
-    if (!this.#isNew && this.#allocationChanged) {
+    if (!this.#isNew && this.#blocks.changed) {
       // Before any node names a new block. A small root becomes large in one write with its blocks.
       const grown = this.#record.copy();
-      if (grown.find(AT_INDEX_ALLOCATION, NAME_INDEX) !== undefined && this.#putAllocation(grown)) {
-        this.#writeBits('growth');
+      if (grown.find(AT_INDEX_ALLOCATION, NAME_INDEX) !== undefined && this.#blocks.put(grown)) {
+        this.#blocks.writeBits('growth');
         mft.write('growth', grown);
         this.#record.follow(grown);
       }
     }
     for (const node of this.#nodes.values()) {
       if (!node.changed) continue;
-      this.#writeBlock(node.isNew ? 'prepare' : node.split ? 'trim' : phase, node);
+      const { vcn, isNew, entries, block } = node;
+      const when = isNew ? 'prepare' : node.split ? 'trim' : phase;
+      this.#blocks.write(when, vcn!, blockWith(block!, entries), isNew);
     }
     if (this.#isSpread) {
       if (this.#root.changed) throw this.#spread();
       return;
     }
-    if (!this.#putAllocation(this.#record) || !this.#putRoot(this.#record)) throw this.#full();
+    if (!this.#blocks.put(this.#record) || !this.#putRoot(this.#record)) throw this.#full();
     mft.write(phase, this.#record);
-    if (this.#freed.length === 0) return;
-    for (const number of this.#freed) clearBits(this.#bits, number, number + 1);
-    this.#allocationChanged = true;
-    if (!this.#putAllocation(this.#record)) throw this.#full();
-    this.#writeBits('trim');
+    if (!this.#blocks.hasFreed) return;
+    this.#blocks.clearFreed();
+    if (!this.#blocks.put(this.#record)) throw this.#full();
+    this.#blocks.writeBits('trim');
     mft.write('trim', this.#record);
-  }
-
-  #writeBlock(phase: Phase, { vcn, entries, block }: TreeNode): void {
-    const { clusterSize } = this.#context.volume;
-    const map = new RunMap(this.#record.place);
-    for (const { start, length } of this.#runs) map.add({ vcn: map.end, start, length });
-    const places = [...map.extents(clusterSize, vcn! * this.#index.vcnBytes, this.#blockSize)];
-    const { edits } = this.#context;
-    const standing = Buffer.concat(places.map(({ start, length }) => edits.read(start, length)));
-    // Of a new block, what stands in its place means nothing.
-    const plain = blockWith(block!, entries);
-    const bytes = protectRecord(plain, phase === 'prepare' ? undefined : standing);
-    let done = 0;
-    for (const { start, length } of places) {
-      edits.write(phase, start, bytes.subarray(done, done + length));
-      done += length;
-    }
-  }
-
-  /** Bits that lie in clusters. */
-  #writeBits(phase: Phase): void {
-    const bitmap = this.#record.find(AT_BITMAP, NAME_INDEX);
-    if (bitmap === undefined || bitmap.resident) return;
-    const { volume, edits } = this.#context;
-    const file = volume.file(this.#record.number);
-    const map = RunMap.of(attributeRuns(file, AT_BITMAP, NAME_INDEX), this.#record.place);
-    let done = 0;
-    for (const { start, length } of map.extents(volume.clusterSize, 0, this.#bits.length)) {
-      edits.write(phase, start, this.#bits.subarray(done, done + length));
-      done += length;
-    }
   }
 }

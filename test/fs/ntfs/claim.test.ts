@@ -15,7 +15,13 @@ const VOLUMES: readonly Variant[] = [
   { name: 'clusters of 4 KiB', size: 64 * MIB, many: 300 },
   { name: 'clusters of 64 KiB', size: 192 * MIB, clusterSize: 64 * KIB, many: 60 },
   { name: 'sectors of 4096 bytes', size: 64 * MIB, sectorSize: 4096, many: 60 },
+  { name: 'clusters of 2 MiB', size: 512 * MIB, clusterSize: 2 * MIB, many: 30 },
+  { name: 'a size that fills no cluster', size: 40 * MIB + 5 * 512, clusterSize: 8 * KIB, many: 60 },
 ];
+
+/** Clusters of each container, by the size of a cluster. */
+const countFor = (clusterSize: number): number =>
+  Math.max(5, Math.min(1500, Math.floor((4 * MIB) / clusterSize)));
 
 for (const variant of VOLUMES) {
   test(`files are claimed, read by ntfs-3g, and released: ${variant.name}`, (t) => {
@@ -31,7 +37,7 @@ for (const variant of VOLUMES) {
     mounted((root) => fill(root, variant));
     t.deepEqual(volume.problems(sectorSize), []);
     const before = volume.free();
-    const count = (variant.clusterSize ?? 0) > 4096 ? 60 : 1500;
+    const count = countFor(variant.clusterSize ?? 4096);
 
     const runs = highest(before, count);
     const content = volume.fill(runs);
