@@ -114,14 +114,19 @@ export class IndexBlocks {
     if (count < this.#runs.length) return false;
     const sizes = { allocated: clusters * clusterSize, data: this.#count * this.#index.blockSize };
     const instance = old?.instance ?? record.nextInstance();
-    const extent = { type, name: NAME_INDEX, instance, lowestVcn: 0, clusters, pairs, sizes };
+    const flags = old?.flags ?? 0;
+    const extent = { type, name: NAME_INDEX, instance, flags, lowestVcn: 0, clusters, pairs, sizes };
     if (!putIndexAttribute(record, type, nonResidentAttribute(extent))) return false;
     const bitmap = record.find(AT_BITMAP, NAME_INDEX);
     // In clusters of its own: its bits are written there, and it does not grow.
     if (bitmap?.resident === false) return this.#bits.length <= bitmap.dataSize;
-    const number = bitmap?.instance ?? record.nextInstance();
-    const value = this.#bits;
-    const made = residentAttribute({ type: AT_BITMAP, name: NAME_INDEX, instance: number, value });
+    const made = residentAttribute({
+      type: AT_BITMAP,
+      name: NAME_INDEX,
+      instance: bitmap?.instance ?? record.nextInstance(),
+      flags: bitmap?.flags ?? 0,
+      value: this.#bits,
+    });
     return putIndexAttribute(record, AT_BITMAP, made);
   }
 

@@ -236,7 +236,8 @@ export class IndexEditor {
     const old = record.find(AT_INDEX_ROOT, NAME_INDEX)!;
     if (!old.resident) throw this.#full();
     const value = rootValue(old.value, INDEX_ROOT.size, this.#root.entries);
-    const made = residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance: old.instance, value });
+    const { instance, flags } = old;
+    const made = residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance, flags, value });
     return putIndexAttribute(record, AT_INDEX_ROOT, made);
   }
 

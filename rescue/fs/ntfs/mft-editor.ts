@@ -211,7 +211,8 @@ export class MftEditor {
         lowestVcn: 0,
         clusters: map.end,
         pairs: encoded.pairs,
-        sizes: { allocated, data: size },
+        // Records may have room behind the last that was initialised: it stays part of the file.
+        sizes: { allocated, data: Math.max(size, old.dataSize), initialized: size },
       }),
     );
   }

@@ -5,6 +5,8 @@ interface NewAttribute {
   readonly type: number;
   readonly name?: string;
   readonly instance: number;
+  /** ATTRIBUTE_* bits. A folder whose new files are to be compressed or encrypted says so in its `$INDEX_ROOT`. */
+  readonly flags?: number;
 }
 
 /** Attributes and what is in them begin at multiples of this. */
@@ -17,6 +19,7 @@ export const residentAttribute = ({
   type,
   name = '',
   instance,
+  flags = 0,
   value,
   indexed = false,
 }: NewAttribute & { readonly value: Uint8Array; readonly indexed?: boolean }): Uint8Array => {
@@ -29,6 +32,7 @@ export const residentAttribute = ({
       length: bytes.length,
       name_length: name.length,
       name_offset: nameOffset,
+      flags,
       instance,
     }),
   );
@@ -49,12 +53,17 @@ export interface NewExtent extends NewAttribute {
   readonly clusters: number;
   readonly pairs: Uint8Array;
   /** Bytes; they stand in the extent that begins at VCN 0, elsewhere zeros. */
-  readonly sizes?: { readonly allocated: ByteLength; readonly data: ByteLength };
+  readonly sizes?: {
+    readonly allocated: ByteLength;
+    readonly data: ByteLength;
+    /** All of the data unless it is said. */
+    readonly initialized?: ByteLength;
+  };
 }
 
-/** One extent of an attribute whose content lies in clusters, all of it initialised. */
+/** One extent of an attribute whose content lies in clusters. */
 export const nonResidentAttribute = (extent: NewExtent): Uint8Array => {
-  const { type, name = '', instance, lowestVcn, clusters, pairs, sizes } = extent;
+  const { type, name = '', instance, flags = 0, lowestVcn, clusters, pairs, sizes } = extent;
   const pairsOffset = extentOverhead(name);
   const bytes = new Uint8Array(roundUp(pairsOffset + pairs.length, ALIGNMENT));
   const highest = lowestVcn + clusters - 1;
@@ -65,6 +74,7 @@ export const nonResidentAttribute = (extent: NewExtent): Uint8Array => {
       non_resident: 1,
       name_length: name.length,
       name_offset: NON_RESIDENT_ATTRIBUTE.size,
+      flags,
       instance,
     }),
   );
@@ -76,7 +86,7 @@ export const nonResidentAttribute = (extent: NewExtent): Uint8Array => {
   set('mapping_pairs_offset', pairsOffset);
   set('allocated_size', sizes?.allocated ?? 0);
   set('data_size', sizes?.data ?? 0);
-  set('initialized_size', sizes?.data ?? 0);
+  set('initialized_size', sizes?.initialized ?? sizes?.data ?? 0);
   bytes.set(utf16Bytes(name), NON_RESIDENT_ATTRIBUTE.size);
   bytes.set(pairs, pairsOffset);
   return bytes;
