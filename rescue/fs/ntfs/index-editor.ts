@@ -241,17 +241,23 @@ export class IndexEditor {
     return putIndexAttribute(record, AT_INDEX_ROOT, made);
   }
 
-  /** Takes an entry out. False if there is none of that name. Throws `refused`, `corrupt`. */
-  remove(name: string): boolean {
+  /** Takes an entry out, which the caller has seen. Throws `refused`, `corrupt` (also if its order hides it). */
+  remove(name: string): void {
     const { path, found } = this.#descend(name);
-    if (!found) return false;
+    if (!found) {
+      throw corrupt('a name is not where the order of the index has it', {
+        code: 'ntfs.index-node',
+        ...this.#record.place,
+        found: JSON.stringify(name),
+      });
+    }
     const { node, at } = path.at(-1)!;
     const sub = subNodeOf(node.entries[at]!);
     node.changed = true;
     if (sub === undefined) {
       node.entries.splice(at, 1);
       this.#dropEmpty(path.map((step) => step.node));
-      return true;
+      return;
     }
     // The last name before it takes its place.
     const leaf = this.#pathBelow(name).at(-1)!;
@@ -261,7 +267,6 @@ export class IndexEditor {
     node.entries[at] = withSubNode(last!, sub);
     this.#mend(path.map((step) => step.node));
     if (leaf.entries.length === 1) this.#dropEmpty(this.#pathBelow(this.#nameOf(last!)));
-    return true;
   }
 
   /** From the root to the leaf of the names right before `name`, which stands in an inner node. */

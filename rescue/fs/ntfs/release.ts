@@ -6,9 +6,9 @@ import { ClusterEditor } from './cluster-editor.ts';
 import { directoryEntries, openNameIndex } from './directory.ts';
 import { extentRuns, type NtfsFile } from './file.ts';
 import { IndexEditor } from './index-editor.ts';
-import { AT_ATTRIBUTE_LIST, FILE_ROOT, MFT_RECORD, NAMESPACE_DOS } from './layout.ts';
+import { AT_ATTRIBUTE_LIST, AT_FILE_NAME, FILE_ROOT, NAMESPACE_DOS } from './layout.ts';
 import { MftEditor } from './mft-editor.ts';
-import { readUpCase } from './names.ts';
+import { parseFileName, readUpCase } from './names.ts';
 import type { EditContext } from './new-file.ts';
 import { ownAttributes } from './record.ts';
 import { findInRoot } from './root-files.ts';
@@ -30,17 +30,20 @@ export const release = (editor: Editor, request: ReleaseRequest): void => {
   if (found === undefined) throw absent(request.name);
   const folder = found.file;
   const listed = [...directoryEntries(openNameIndex(folder))];
-  const ours = listed.filter(({ name, namespace }) => namespace !== NAMESPACE_DOS && isOurs(request, name));
-  if (ours.length === 0) throw absent(request.name);
+  const meant = listed.filter(({ name, namespace }) => namespace !== NAMESPACE_DOS && isOurs(request, name));
+  if (meant.length === 0) throw absent(request.name);
   const clusters = new ClusterEditor(volume, edits, [], NOTHING);
   const mft = new MftEditor(volume, edits, clusters);
   const context = { volume, edits, clusters, mft };
   const upCase = readUpCase(volume);
-  for (const { reference, place } of ours) {
+  for (const { reference, place } of meant) {
     const file = meantFile(volume, reference, place);
     requireOneName(file);
     freeFile(context, file);
   }
+  // With the short names that Windows gives when a file gets its name there.
+  const freed = new Set(meant.map(({ reference }) => reference.number));
+  const ours = listed.filter(({ reference }) => freed.has(reference.number));
   const number = folder.record.number;
   if (ours.length === listed.length) {
     freeFile(context, folder);
@@ -69,12 +72,17 @@ const absent = (name: string) =>
     structure: `/${CONTAINER_FOLDER}`,
   });
 
-/** A file that somebody gave another name would be lost there, too. */
+/** A file that somebody gave another name would be lost there, too. A short name beside a long one is none of its own. */
 const requireOneName = (file: NtfsFile): void => {
   const { record } = file;
   if (isDirectory(file))
     throw corrupt('is a folder, not a container', { code: 'ntfs.not-file', ...record.place });
-  const links = MFT_RECORD.get(record.bytes, 'link_count');
+  const links = [...file.attributes()].filter(
+    (each) =>
+      each.type === AT_FILE_NAME &&
+      each.resident &&
+      parseFileName(each.value, record.place).namespace !== NAMESPACE_DOS,
+  ).length;
   if (links <= 1) return;
   throw refused("the container's file has more than one name", {
     code: 'release.linked',

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { isHoldfastError } from '../../../rescue/errors.ts';
@@ -12,6 +12,7 @@ import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 
 import { MIB, type Run } from '../../../rescue/units.ts';
+import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { highest, scattered } from '../ext/editing.ts';
 import { NOTHING, NtfsFileVolume, TIME } from './editing.ts';
@@ -180,4 +181,38 @@ test('a volume that has moved says so to Windows, if it was right before', (t) =
   t.deepEqual(move(512, 1024), [0, 0], 'was something else');
   t.deepEqual(move(0, 2048 * 512), [2048, 2048]);
   t.deepEqual(move(2048 * 512, 1000), [2048, 2048], 'no whole sectors');
+});
+
+test('a container that has got a short name, and the only one of its folder, is released with it', (t) => {
+  const volume = fresh(t, 24 * MIB);
+  for (const others of [['later'], []]) {
+    const names = ['image', ...others];
+    for (const name of names) volume.claim(name, highest(volume.free(), 4));
+    const mount = mountNtfs(t, volume.path);
+    const shorten = (short: string, ...path: string[]): unknown =>
+      mustRun('setfattr', ['-n', 'system.ntfs_dos_name', '-v', short, join(mount.path, ...path)]);
+    shorten('HOLDFA~1', '.holdfast');
+    shorten('IMAGE~1.HFI', '.holdfast', 'image.hfi');
+    mount.unmount();
+    t.deepEqual(volume.problems(), []);
+    for (const name of names) {
+      volume.release(name);
+      t.deepEqual(volume.problems(), []);
+    }
+    const again = mountNtfs(t, volume.path);
+    t.false(readdirSync(again.path).includes('.holdfast'));
+    again.unmount();
+  }
+});
+
+test('a container that has another name elsewhere is not released', (t) => {
+  const volume = fresh(t, 24 * MIB);
+  volume.claim('image', highest(volume.free(), 4));
+  const mount = mountNtfs(t, volume.path);
+  linkSync(join(mount.path, '.holdfast', 'image.hfi'), join(mount.path, 'elsewhere'));
+  mount.unmount();
+  t.is(
+    codeOf(() => volume.release('image')),
+    'release.linked',
+  );
 });

@@ -7,11 +7,13 @@ import { isHoldfastError } from '../../../rescue/errors.ts';
 import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import {
+  AT_INDEX_ROOT,
   FILE_BITMAP,
   FILE_MFT,
   FILE_MFTMIRR,
   FILE_ROOT,
   FILE_VOLUME,
+  NAME_INDEX,
 } from '../../../rescue/fs/ntfs/layout.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { patch } from '../../../rescue/fs/ntfs/transaction.ts';
@@ -20,6 +22,7 @@ import { applyPatch } from '../../../rescue/job/apply.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
+import { Damaged, smallVolume } from './damage.ts';
 import { edited, NOTHING, TIME } from './editing.ts';
 import { makeNtfs } from './volumes.ts';
 
@@ -59,4 +62,20 @@ test('claims and releases on damaged records end with an error that says what is
     }
   }
   t.true(outcomes.size > 6, [...outcomes.keys()].join(' '));
+});
+
+test('a name that the order of the index hides is not left behind', (t) => {
+  const damaged = new Damaged(smallVolume(t));
+  const runs = [{ start: damaged.volume.clusterCount - 2, length: 1 }];
+  edited(damaged.device, (editor) => claim(editor, { name: 'c', runs, time: TIME, avoid: NOTHING }));
+  const { at } = damaged.attribute('/.holdfast', AT_INDEX_ROOT, NAME_INDEX);
+  // `a.hfi` before `c.hfi` becomes `z.hfi`: `c.hfi` is not where it would be looked for.
+  damaged.record(damaged.node('/.holdfast'), (bytes) => {
+    const name = Buffer.from(bytes).indexOf(Buffer.from('a.hfi', 'utf16le'), at);
+    bytes[name] = 'z'.charCodeAt(0);
+  });
+  const { message } = t.throws(() =>
+    edited(damaged.device, (editor) => release(editor, { name: 'c', time: TIME })),
+  );
+  t.regex(message, /not where the order of the index has it/);
 });
