@@ -177,6 +177,11 @@ export interface FileSystemDriver {
   /** The opposite; removes the folder when it becomes empty. Throws `refused` (`release.not-found`), ... */
   release(editor: Editor, request: ReleaseRequest): void;
   /**
+   * After claims and releases outside of `patch` (in the view of an image that is laid down): what the volume's own log still holds
+   * must not be redone over them. Nothing to do for a file system that is refused unless its log is empty, or has none.
+   */
+  emptyLog(editor: Editor): void;
+  /**
    * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged,
    * and comes to lie at `to`. Nothing to do for a file system that does not say.
    */

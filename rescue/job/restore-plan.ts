@@ -77,6 +77,7 @@ export const planView = (
     });
   }
   const moves = makeWay({ driver, editor, image, survivors }, ground, movers);
+  if (survivors.length > 0 || image.control.containers.length > 0) driver.emptyLog(editor);
   // A file, or a disk without a table, may be a copy that goes back to where it came from.
   const { partitionOffset } = image.identity;
   if (partitionOffset > 0 && diskOffset > 0) driver.moved(editor, { from: partitionOffset, to: diskOffset });

@@ -1,14 +1,19 @@
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { complement, normalise, subtract, toExtents } from '../../rescue/bytes/runs.ts';
+import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { BOOT_AREA } from '../../rescue/fs/filesystem.ts';
+import { openContent, readHead } from '../../rescue/fs/ntfs/content.ts';
+import { AT_DATA, FILE_LOGFILE } from '../../rescue/fs/ntfs/layout.ts';
 import { ntfsDriver } from '../../rescue/fs/ntfs/ntfs.ts';
+import { NtfsVolume } from '../../rescue/fs/ntfs/volume.ts';
 import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
 import { applyPatch } from '../../rescue/job/apply.ts';
 import type { ImageSummary } from '../../rescue/job/results.ts';
 import { type Extent, KIB, MIB } from '../../rescue/units.ts';
 import { NtfsFileVolume } from '../fs/ntfs/editing.ts';
+import { restartPage, withLog } from '../fs/ntfs/log-pages.ts';
 import { fill, makeNtfs, mountNtfs, treeThroughMount, type Variant } from '../fs/ntfs/volumes.ts';
 import { duplicate } from '../support/duplicate.ts';
 import { digestOf, firstDifference, noiseSource, overwriteWithNoise } from '../support/noise.ts';
@@ -149,5 +154,28 @@ test.serial(
       volume.open((device) => ntfsDriver.open(device).containers().length),
       2,
     );
+  },
+);
+
+test.serial(
+  'what the log of the imaged system held is not there to be redone over the claims of a restore',
+  async (t) => {
+    const file = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 24 * MIB });
+    const volume = new NtfsFileVolume(file);
+    const page = restartPage({ clean: true });
+    writeFileSync(file, withLog(MemoryDevice.of(readFileSync(file)), page, page).read(0, 24 * MIB));
+    const log = (): readonly string[] =>
+      volume.open((device) => {
+        const content = openContent(new NtfsVolume(device).file(FILE_LOGFILE), AT_DATA, '')!;
+        const bytes = readHead(content, content.size);
+        return [...new Set(bytes)].map((byte) => byte.toString(16));
+      });
+    t.true(log().length > 1);
+    const { image } = await makeImage(file);
+    t.deepEqual(log(), ['ff']);
+    overwriteWithNoise(file, extentsOf(image.extents), 'log');
+    await restoreImage(file);
+    t.deepEqual(log(), ['ff']);
+    t.deepEqual(volume.problems(), []);
   },
 );

@@ -14,6 +14,8 @@ export const extDriver = {
   open: openExt,
   claim,
   release,
+  // A journal that is not empty is a reason to refuse.
+  emptyLog: () => undefined,
   // ext does not say where it lies.
   moved: () => undefined,
   patch,

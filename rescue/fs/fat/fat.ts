@@ -15,6 +15,7 @@ export const fatDriver: FileSystemDriver = {
   open: openFat,
   claim,
   release,
+  emptyLog: () => undefined,
   moved,
   patch,
 };

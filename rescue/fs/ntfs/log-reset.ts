@@ -1,4 +1,4 @@
-import type { PatchBuilder } from '../patch.ts';
+import type { Editor } from '../patch.ts';
 import { attributeRuns } from './file.ts';
 import { AT_DATA, FILE_LOGFILE } from './layout.ts';
 import { logState } from './log-file.ts';
@@ -14,7 +14,7 @@ const EMPTY = 0xff;
  * pages are written, so that a log which Windows has used since is noticed; what is behind them is filled. A log that is empty
  * stays as it is.
  */
-export const resetLog = (volume: NtfsVolume, builder: PatchBuilder): void => {
+export const resetLog = (volume: NtfsVolume, editor: Editor): void => {
   if (logState(volume).kind === 'empty') return;
   const file = volume.file(FILE_LOGFILE);
   const { clusterSize } = volume;
@@ -22,8 +22,8 @@ export const resetLog = (volume: NtfsVolume, builder: PatchBuilder): void => {
   const size = map.end * clusterSize;
   const head = Math.min(size, RESTART_PAGES);
   for (const { start, length } of map.extents(clusterSize, 0, head))
-    builder.write(start, new Uint8Array(length).fill(EMPTY));
+    editor.write(start, new Uint8Array(length).fill(EMPTY));
   for (const { start, length } of map.extents(clusterSize, head, size - head))
-    builder.operate({ kind: 'fill', offset: start, length, byte: EMPTY });
-  builder.barrier();
+    editor.operate({ kind: 'fill', offset: start, length, byte: EMPTY });
+  editor.barrier();
 };
