@@ -9,6 +9,7 @@ import { endEntry, newEntry, rootValue } from './index-node.ts';
 import {
   AT_FILE_NAME,
   AT_INDEX_ROOT,
+  AT_REPARSE_POINT,
   COLLATION_FILE_NAME,
   FILE_ROOT,
   INDEX_HEADER,
@@ -104,8 +105,11 @@ const entriesNamed = (volume: NtfsVolume, upCase: UpCase, folder: number, name: 
 /** Throws `refused` (`claim.name-taken`) if something else is called like the folder. */
 const findFolder = (volume: NtfsVolume, upCase: UpCase): DirectoryEntry | undefined => {
   const [entry] = entriesNamed(volume, upCase, FILE_ROOT, CONTAINER_FOLDER);
-  if (entry === undefined || isDirectory(meantFile(volume, entry.reference, entry.place))) return entry;
-  throw refused(`/${CONTAINER_FOLDER} is not a folder`, {
+  if (entry === undefined) return undefined;
+  const file = meantFile(volume, entry.reference, entry.place);
+  // What a junction's own index lists is nowhere to be seen.
+  if (isDirectory(file) && file.find(AT_REPARSE_POINT, '') === undefined) return entry;
+  throw refused(`/${CONTAINER_FOLDER} is not a folder, or leads elsewhere`, {
     code: 'claim.name-taken',
     ...entry.place,
     wayOut: 'Rename it and try again',

@@ -5,7 +5,7 @@ import { isHoldfastError } from '../../../rescue/errors.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
 import { moved } from '../../../rescue/fs/ntfs/hidden-sectors.ts';
-import { AT_ATTRIBUTE_LIST, BOOT_SECTOR } from '../../../rescue/fs/ntfs/layout.ts';
+import { AT_ATTRIBUTE_LIST, BOOT_SECTOR, REPARSE_MOUNT_POINT } from '../../../rescue/fs/ntfs/layout.ts';
 import { ownAttributes } from '../../../rescue/fs/ntfs/record.ts';
 import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
@@ -214,5 +214,32 @@ test('a container that has another name elsewhere is not released', (t) => {
   t.is(
     codeOf(() => volume.release('image')),
     'release.linked',
+  );
+});
+
+/** Content of the `$REPARSE_POINT` of a junction to `target`. */
+const junctionTo = (target: string): Buffer => {
+  const path = Buffer.from(`${target}\0\0`, 'utf16le');
+  const bytes = Buffer.alloc(16 + path.length);
+  bytes.writeUInt32LE(REPARSE_MOUNT_POINT, 0);
+  bytes.writeUInt16LE(8 + path.length, 4);
+  bytes.writeUInt16LE(2 * target.length, 10);
+  bytes.writeUInt16LE(2 * target.length + 2, 12);
+  path.copy(bytes, 16);
+  return bytes;
+};
+
+test('a folder that leads elsewhere holds no container', (t) => {
+  const volume = fresh(t, 24 * MIB, 512);
+  const mount = mountNtfs(t, volume.path);
+  const path = join(mount.path, '.holdfast');
+  mkdirSync(path);
+  const value = `0x${junctionTo('\\??\\D:\\').toString('hex')}`;
+  mustRun('setfattr', ['-n', 'system.ntfs_reparse_data', '-v', value, path]);
+  mount.unmount();
+  t.deepEqual(volume.problems(), []);
+  t.is(
+    codeOf(() => volume.claim('image', highest(volume.free(), 3))),
+    'claim.name-taken',
   );
 });
