@@ -1,5 +1,5 @@
 import { nextBit, setBits } from '../../bytes/bitmap.ts';
-import type { HoldfastError } from '../../errors.ts';
+import { corrupt, type HoldfastError } from '../../errors.ts';
 import type { ByteLength, Run } from '../../units.ts';
 import type { NonResidentAttribute } from './attribute.ts';
 import { clearBits } from './cluster-editor.ts';
@@ -47,7 +47,10 @@ export class IndexBlocks {
     this.#file = file;
     this.#index = index;
     if (index.blocks === undefined) return;
-    this.#runs = [...clustersOf(attributeRuns(file, AT_INDEX_ALLOCATION, NAME_INDEX))];
+    const runs = [...attributeRuns(file, AT_INDEX_ALLOCATION, NAME_INDEX)];
+    if (runs.some(({ start }) => start === undefined))
+      throw corrupt('the index of a folder has a hole', { code: 'ntfs.hole', ...file.record.place });
+    this.#runs = [...clustersOf(runs)];
     this.#count = Math.floor(index.blocks.size / index.blockSize);
     const bitmap = requireContent(file, AT_BITMAP, NAME_INDEX, 'bitmap of its index');
     if (bitmap.size > MOST_BITS) throw full();

@@ -1,12 +1,14 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { complement } from '../../../rescue/bytes/runs.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { isHoldfastError } from '../../../rescue/errors.ts';
 import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
+import type { NonResidentAttribute } from '../../../rescue/fs/ntfs/attribute.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import {
+  AT_INDEX_ALLOCATION,
   AT_INDEX_ROOT,
   FILE_BITMAP,
   FILE_MFT,
@@ -14,6 +16,7 @@ import {
   FILE_ROOT,
   FILE_VOLUME,
   NAME_INDEX,
+  NON_RESIDENT_ATTRIBUTE,
 } from '../../../rescue/fs/ntfs/layout.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { patch } from '../../../rescue/fs/ntfs/transaction.ts';
@@ -24,7 +27,7 @@ import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { Damaged, smallVolume } from './damage.ts';
 import { edited, NOTHING, TIME } from './editing.ts';
-import { makeNtfs } from './volumes.ts';
+import { makeNtfs, mountNtfs } from './volumes.ts';
 
 test('claims and releases on damaged records end with an error that says what is wrong, or with a patch', (t) => {
   const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB, clusterSize: 1024 });
@@ -78,4 +81,27 @@ test('a name that the order of the index hides is not left behind', (t) => {
     edited(damaged.device, (editor) => release(editor, { name: 'c', time: TIME })),
   );
   t.regex(message, /not where the order of the index has it/);
+});
+
+test('an index with a hole, whose blocks would be counted without it, is not changed', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 8 * MIB });
+  const mount = mountNtfs(t, path);
+  for (let index = 0; index < 8; index += 1)
+    writeFileSync(join(mount.path, `${'long'.repeat(30)}${index}`), '');
+  mount.unmount();
+  const damaged = new Damaged(MemoryDevice.of(readFileSync(path)));
+  const blocks = damaged.volume.file(FILE_ROOT).find(AT_INDEX_ALLOCATION, NAME_INDEX) as NonResidentAttribute;
+  const { from, to, highestVcn } = blocks.pairs;
+  damaged.record(FILE_ROOT, (bytes) => {
+    let end = from;
+    while (bytes[end] !== 0) end += 1 + (bytes[end]! & 0xf) + (bytes[end]! >>> 4);
+    t.true(end + 3 <= to, `${end - from} of ${to - from} bytes`);
+    bytes.set([0x01, 1, 0], end);
+    NON_RESIDENT_ATTRIBUTE.set(bytes, 'highest_vcn_low', highestVcn + 1, blocks.at);
+  });
+  const runs = [{ start: damaged.volume.clusterCount - 2, length: 1 }];
+  const { message } = t.throws(() =>
+    edited(damaged.device, (editor) => claim(editor, { name: 'c', runs, time: TIME, avoid: NOTHING })),
+  );
+  t.regex(message, /has a hole/);
 });
