@@ -282,6 +282,8 @@ export const SECURITY_DESCRIPTOR = struct('security descriptor', 20, {
 });
 export const SECURITY_SELF_RELATIVE = 0x8000;
 export const SECURITY_DACL_PRESENT = 0x0004;
+/** Nothing is inherited into it when somebody changes the rights of a folder above. */
+export const SECURITY_DACL_PROTECTED = 0x1000;
 
 export const ACCESS_LIST = struct('access control list', 8, {
   acl_revision: [0x0, 'u8', '2'],

@@ -2,6 +2,7 @@ import {
   ACCESS_ENTRY,
   ACCESS_LIST,
   SECURITY_DACL_PRESENT,
+  SECURITY_DACL_PROTECTED,
   SECURITY_DESCRIPTOR,
   SECURITY_ID,
   SECURITY_SELF_RELATIVE,
@@ -33,7 +34,8 @@ const allow = (who: readonly number[], mask: number): Uint8Array => {
 };
 
 /**
- * The descriptor of what a claim makes: owned by the Administrators, SYSTEM may do all, Administrators may read. It stands in each
+ * The descriptor of what a claim makes: owned by the Administrators, SYSTEM may do all, Administrators may read; rights that are given to others in the root
+ * do not come down to it: a container holds everybody's files. It stands in each
  * record: a number into $Secure would have to be found or made there, and its two indexes be trusted.
  */
 export const containerSecurity = (): Uint8Array => {
@@ -45,7 +47,7 @@ export const containerSecurity = (): Uint8Array => {
   const offsetOwner = offsetDacl + size;
   const head = SECURITY_DESCRIPTOR.encode({
     revision: 1,
-    control: SECURITY_SELF_RELATIVE | SECURITY_DACL_PRESENT,
+    control: SECURITY_SELF_RELATIVE | SECURITY_DACL_PRESENT | SECURITY_DACL_PROTECTED,
     offset_owner: offsetOwner,
     offset_group: offsetOwner + owner.length,
     offset_dacl: offsetDacl,

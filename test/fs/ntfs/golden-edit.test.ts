@@ -121,7 +121,7 @@ test('the security descriptor: Administrators own and read, SYSTEM may do all', 
   t.deepEqual(
     dump(containerSecurity()),
     bare([
-      '000: 01 00 04 80 48 00 00 00 58 00 00 00 00 00 00 00  self-relative with a DACL; owner at 48, group at 58',
+      '000: 01 00 04 90 48 00 00 00 58 00 00 00 00 00 00 00  self-relative with a DACL; owner at 48, group at 58',
       '010: 14 00 00 00 02 00 34 00 02 00 00 00 00 00 14 00  DACL at 14: 34 bytes, 2 entries; allow',
       '020: ff 01 1f 00 01 01 00 00 00 00 00 05 12 00 00 00  all: S-1-5-18',
       '030: 00 00 18 00 a9 00 12 00 01 02 00 00 00 00 00 05  allow reading:',
