@@ -122,7 +122,8 @@ export class IndexBlocks {
     if (!putIndexAttribute(record, type, nonResidentAttribute(extent))) return false;
     const bitmap = record.find(AT_BITMAP, NAME_INDEX);
     // In clusters of its own: its bits are written there, and it does not grow.
-    if (bitmap?.resident === false) return this.#bits.length <= bitmap.dataSize;
+    if (bitmap?.resident === false)
+      return this.#bits.length <= Math.min(bitmap.dataSize, bitmap.initializedSize);
     const made = residentAttribute({
       type: AT_BITMAP,
       name: NAME_INDEX,

@@ -316,10 +316,10 @@ export class IndexEditor {
   finish(phase: Phase = 'reference'): void {
     const { mft } = this.#context;
     if (!this.#isNew && this.#blocks.changed) {
-      // Before any node names a new block. A small root becomes large in one write with its blocks.
+      // Before any node names a new block. A small root becomes large in one write with its blocks, as does one that must shrink for them.
+      this.#blocks.writeBits('growth');
       const grown = this.#record.copy();
       if (grown.find(AT_INDEX_ALLOCATION, NAME_INDEX) !== undefined && this.#blocks.put(grown)) {
-        this.#blocks.writeBits('growth');
         mft.write('growth', grown);
         this.#record.follow(grown);
       }
