@@ -52,7 +52,10 @@ export const placeEntry = (
   setEntry(entries, entrySize, asGptPartition(candidate, number), sectorSize);
 };
 
-/** Numbers 1..count for the candidates: the recorded one where free, then the lowest free; null when none is left. */
+/**
+ * Numbers 1..count for the candidates: the recorded one where free, then the lowest free; none when none is left. The first candidate always
+ * gets one, if need be that of the last.
+ */
 export const assignNumbers = <C extends { readonly number: number | null }>(
   candidates: readonly C[],
   count: number,
@@ -64,6 +67,12 @@ export const assignNumbers = <C extends { readonly number: number | null }>(
     if (number === null || number < 1 || number > count || taken.has(number)) continue;
     numbers.set(candidate, number);
     taken.add(number);
+  }
+  const first = candidates[0];
+  const last = [...numbers.keys()].at(-1);
+  if (first !== undefined && !numbers.has(first) && last !== undefined && taken.size === count) {
+    numbers.set(first, numbers.get(last)!);
+    numbers.delete(last);
   }
   let next = 1;
   for (const candidate of candidates) {

@@ -388,6 +388,29 @@ test('a GPT that was left behind does not count beside an MBR in use', (t) => {
   );
 });
 
+test('the wanted partition gets an entry, also where others have the numbers of all four', (t) => {
+  const device = noise(256 * MIB, 512);
+  const others = [1, 2, 3, 4].map((number) =>
+    known((20 + 20 * number) * MIB, 10 * MIB, {
+      type: '83',
+      uuid: `aabbccdd-0${number}`,
+      source: `image ${number}`,
+    }),
+  );
+  for (const uuid of [null, 'aabbccdd-00', 'aabbccdd-05']) {
+    const wanted = known(8 * MIB, 10 * MIB, { type: '83', uuid });
+    const plan = planTable({ device, wanted, others });
+    const built = device.snapshot();
+    apply(built, plan);
+    judgedSound(t, built, asSfdisk(plan.after));
+    t.true(
+      plan.after.partitions.some(({ start }) => start === wanted.start),
+      `${uuid}`,
+    );
+    t.is(plan.after.partitions.length + plan.dropped.length, 5);
+  }
+});
+
 test('random images: whatever is rebuilt is valid, never overlaps and has the wanted partition', (t) => {
   const size = 256 * MIB;
   const device = noise(size, 512);
