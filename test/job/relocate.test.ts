@@ -122,11 +122,16 @@ const collide = async (
   first: 'user' | 'factory',
   options: { readonly large?: number; readonly more?: number; readonly partly?: boolean } = {},
 ): Promise<Collision> => {
-  for (let attempt = 0; attempt < 8; attempt += 1) {
+  for (let attempt = 0; attempt < 16; attempt += 1) {
     const made = await makeTwo(t, make(), first, options);
     const shared = overlap(made.stage, made.late.image, made.early.clusters);
     const all = totalLength(extentsOf(made.late.image.extents)) / BLOCK;
-    if (shared > 0 && (options.partly !== true || shared < all / 2 + all / 4)) return made;
+    // One of its two outer anchors must stay: nothing opens what is left of the old place otherwise.
+    const ends = [made.late.image.extents[0]!, made.late.image.extents.at(-1)!];
+    const stays = ends.some(
+      (end) => overlap(made.stage, { ...made.late.image, extents: [end] }, made.early.clusters) === 0,
+    );
+    if (shared > 0 && (options.partly !== true || (shared < all / 2 + all / 4 && stays))) return made;
   }
   throw new Error('the second image never lay where the first has data');
 };

@@ -238,7 +238,8 @@ test('100 GiB in clusters of 4 KiB are planned and looked through in little memo
   const before = usage();
   const made = patch(device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
   t.true(patchMayBeFinished(device, made));
-  t.true(usage() - before < 64 * MIB, `${usage() - before}`);
+  // Before-images would be 400 MiB. What the collector has not come to yet counts, too.
+  t.true(usage() - before < 160 * MIB, `${usage() - before}`);
   t.true(encodePatch(made).length < 64 * KIB);
 });
 
