@@ -309,6 +309,8 @@ for (const volume of SEQUENCE_VOLUMES) {
         : { numRuns: 2, seed: SEED, endOnFailure: true, includeErrorInReport: true },
     );
     t.log(`${steps} steps, ${moved} images moved out of the way`);
-    t.true(steps > 0 && moved > 0);
+    t.true(steps > 0);
+    // Two sequences alone may find no image in the way: where files lie is the kernel's business. `relocate.test.ts` sees to it that one is.
+    if (full) t.true(moved > 0);
   });
 }
