@@ -28,6 +28,24 @@ export const problemOf = (error: HoldfastError, { structure, wayOut }: FindingDe
   };
 };
 
+/**
+ * Words the problems of a driver's own table: `{expected}` and `{found}` in its texts are filled in. `Value`: what the driver
+ * fills in.
+ */
+export const wordedBy =
+  <Code extends string, Value extends string | number>(
+    texts: Readonly<Record<Code, string>>,
+    wayOut: string,
+  ) =>
+  (
+    code: Code,
+    where: string,
+    values: { readonly expected?: Value; readonly found?: Value } = {},
+  ): Problem => {
+    const fill = texts[code].replace(/\{(\w+)\}/g, (_, name) => String(values[name as 'expected' | 'found']));
+    return { code, message: `${where}: ${fill}`, where, wayOut };
+  };
+
 /** Passes problems on; damage that stops the reader becomes one more problem. Other errors go on up. */
 export const guardedBy = (defaults: FindingDefaults) =>
   function* guarded(problems: Iterable<Problem>): Generator<Problem> {

@@ -145,6 +145,12 @@ export class PatchBuilder implements Editor {
     this.#layers.push({ base, edits: new Overlay(base) });
   }
 
+  /** Makes a step of another patch, as it stands. */
+  take(step: PatchStep): void {
+    if (step.kind === undefined) this.write(step.offset, step.after);
+    else this.operate(step);
+  }
+
   barrier(): void {
     this.#edits.flush();
   }
@@ -204,9 +210,6 @@ const writesOf = (base: ReadableDevice, sectors: Sectors, standing: Sectors): Pa
 /** The base as it will be once the patch is applied, however much of it has been applied already. */
 export const withPatch = (base: ReadableDevice, { phases }: Patch): ReadableDevice => {
   const view = new PatchBuilder(base);
-  for (const step of phases.flat()) {
-    if (step.kind === undefined) view.write(step.offset, step.after);
-    else view.operate(step);
-  }
+  for (const step of phases.flat()) view.take(step);
   return view;
 };

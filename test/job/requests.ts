@@ -27,6 +27,14 @@ export const makeImage = (
   target: string,
   request: Partial<CreateRequest> = {},
   onEvent?: (event: JobEvent) => void,
+): Promise<CreateResult> => makeImageAt(NOW, target, request, onEvent);
+
+/** As a request of another day. */
+export const makeImageAt = (
+  now: number,
+  target: string,
+  request: Partial<CreateRequest>,
+  onEvent?: (event: JobEvent) => void,
 ): Promise<CreateResult> =>
   create(
     {
@@ -39,7 +47,7 @@ export const makeImage = (
       dryRun: false,
       ...request,
     },
-    { now: NOW, ...(onEvent === undefined ? {} : { onEvent }) },
+    { now, ...(onEvent === undefined ? {} : { onEvent }) },
   );
 
 export const listImages = (target: string, request: Partial<ListRequest> = {}): Promise<ListResult> =>

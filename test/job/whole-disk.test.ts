@@ -2,8 +2,7 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { complement } from '../../rescue/bytes/runs.ts';
 import type { HoldfastError } from '../../rescue/errors.ts';
-import { create } from '../../rescue/job/create.ts';
-import type { CreateRequest, ImageSummary } from '../../rescue/job/results.ts';
+import type { ImageSummary } from '../../rescue/job/results.ts';
 import { MIB } from '../../rescue/units.ts';
 import { makeDisk, type PartitionPlace, type PartitionRequest } from '../support/disk.ts';
 import { duplicate } from '../support/duplicate.ts';
@@ -14,7 +13,7 @@ import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
 import { extentsOf, treeMustBe } from './cycle.ts';
 import { ESP_TYPE, espFiles, espMustBeClean, makeEsp } from './esp.ts';
-import { listImages, makeImage, NOW, restoreImage } from './requests.ts';
+import { listImages, makeImage, makeImageAt, NOW, restoreImage } from './requests.ts';
 import { fillStage, type Stage, stageMustBeClean, tableOf } from './stage.ts';
 
 /** Disks of machines: EFI system partition, root, data. What is left is the images, and all comes back from them. */
@@ -247,22 +246,6 @@ test('a valid table without the partition: one entry is added, nothing else chan
   t.is(restored.companions, undefined);
   t.true(size > 0);
 });
-
-/** As a request of another day. */
-const makeImageAt = (now: number, target: string, request: Partial<CreateRequest>) =>
-  create(
-    {
-      target,
-      kind: 'user',
-      codec: { codec: 'zstd', level: 3 },
-      keepOld: false,
-      replaceFirst: false,
-      forceFactory: false,
-      dryRun: false,
-      ...request,
-    },
-    { now },
-  );
 
 test('images of two partitionings: the newer one is proposed, what overlaps is dropped and named', async (t) => {
   const file = join(temporaryFolder(t), 'disk');

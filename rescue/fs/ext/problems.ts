@@ -1,5 +1,5 @@
 import type { Problem } from '../filesystem.ts';
-import { at, guardedBy, isFinding, problemOf } from '../findings.ts';
+import { at, guardedBy, isFinding, problemOf, wordedBy } from '../findings.ts';
 import type { ExtVolume } from './volume.ts';
 
 /**
@@ -30,16 +30,7 @@ export const E2FSCK = 'Run: e2fsck -f DEVICE';
 
 export { at };
 
-export const problem = (
-  code: ProblemCode,
-  where: string,
-  values: { readonly expected?: number; readonly found?: number } = {},
-): Problem => {
-  const fill = PROBLEMS[code].replace(/\{(\w+)\}/g, (_, name) =>
-    String(values[name as 'expected' | 'found']),
-  );
-  return { code, message: `${where}: ${fill}`, where, wayOut: E2FSCK };
-};
+export const problem = wordedBy<ProblemCode, number>(PROBLEMS, E2FSCK);
 
 /** A cluster or block, by number and position. */
 export const atBlock = (volume: ExtVolume, cluster: number, structure: string): string =>

@@ -1,13 +1,13 @@
+import { NumberSet } from '../../bytes/number-set.ts';
 import type { Cluster } from '../../units.ts';
 import type { Problem } from '../filesystem.ts';
 import { tableProblems } from './check-tables.ts';
-import { ClusterSet } from './cluster-set.ts';
 import { type DirectoryEntry, type Folder, pathOf, readDirectory, rootFolder } from './directory.ts';
 import { FOLDER_MOST } from './layout.ts';
 import { isLongName, isShortName } from './names.ts';
 import { at, guarded, type ProblemCode, problem } from './problems.ts';
 import { BAD, END, FREE, INVALID } from './table.ts';
-import type { FatVolume } from './volume.ts';
+import { CLUSTERS_PER_PAGE, type FatVolume } from './volume.ts';
 import { DEEPEST, isDots } from './walk.ts';
 
 /**
@@ -31,7 +31,7 @@ interface Chain {
 }
 
 /** Follows a chain and marks its clusters, until it ends or something is wrong. */
-const follow = (volume: FatVolume, start: Cluster, seen: ClusterSet): Chain => {
+const follow = (volume: FatVolume, start: Cluster, seen: NumberSet): Chain => {
   const { table } = volume;
   let clusters = 0;
   let before: Cluster | undefined;
@@ -76,7 +76,7 @@ function* fileProblems(
   volume: FatVolume,
   entry: DirectoryEntry,
   where: string,
-  seen: ClusterSet,
+  seen: NumberSet,
 ): Generator<Problem> {
   const expected = Math.ceil(entry.size / volume.clusterSize);
   let found = 0;
@@ -111,7 +111,7 @@ const enter = (
     parent,
     where,
     seen,
-  }: { folder: Folder; parent: Folder | undefined; where: string; seen: ClusterSet },
+  }: { folder: Folder; parent: Folder | undefined; where: string; seen: NumberSet },
 ): { readonly level: Level | undefined; readonly problems: readonly Problem[] } => {
   if (folder.first !== 'fixed') {
     const { clusters, fault } = follow(volume, folder.first, seen);
@@ -139,7 +139,7 @@ const dotProblem = (volume: FatVolume, level: Level, entry: DirectoryEntry | und
 };
 
 function* treeProblems(volume: FatVolume): Generator<Problem> {
-  const seen = new ClusterSet();
+  const seen = new NumberSet(CLUSTERS_PER_PAGE);
   const root = rootFolder(volume);
   const start = enter(volume, { folder: root, parent: undefined, where: 'FAT root folder', seen });
   yield* start.problems;

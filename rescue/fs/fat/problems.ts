@@ -1,5 +1,4 @@
-import type { Problem } from '../filesystem.ts';
-import { at, guardedBy } from '../findings.ts';
+import { at, guardedBy, wordedBy } from '../findings.ts';
 
 export { at };
 
@@ -26,16 +25,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
 /** How FAT volumes are repaired, for the texts of this folder. */
 export const REPAIR = 'Run: fsck.fat -a DEVICE, or in Windows: chkdsk /f';
 
-export const problem = (
-  code: ProblemCode,
-  where: string,
-  values: { readonly expected?: string | number; readonly found?: string | number } = {},
-): Problem => {
-  const fill = PROBLEMS[code].replace(/\{(\w+)\}/g, (_, name) =>
-    String(values[name as 'expected' | 'found']),
-  );
-  return { code, message: `${where}: ${fill}`, where, wayOut: REPAIR };
-};
+export const problem = wordedBy<ProblemCode, string | number>(PROBLEMS, REPAIR);
 
 /** Passes problems on; damage that stops the reader becomes one more problem. Other errors (`io`) go on up. */
 export const guarded = guardedBy({ structure: 'FAT', wayOut: REPAIR });

@@ -37,10 +37,7 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
   markOthers();
   builder.barrier();
   for (const phase of plain.phases) {
-    for (const step of phase) {
-      if (step.kind === undefined) builder.write(step.offset, step.after);
-      else builder.operate(step);
-    }
+    for (const step of phase) builder.take(step);
     // A sector that holds a mark was recorded without it.
     markFirst();
     markOthers();

@@ -6,6 +6,12 @@ import { FIRST_DATA_ENTRY } from './layout.ts';
 import { FatTable } from './table.ts';
 
 /**
+ * Of a set of clusters, in one page of 4 KiB. A FAT entry has 28 bits, so all pages together never take more than 32 MiB, and for a volume
+ * of 64 GiB with clusters of 32 KiB they take 256 KiB.
+ */
+export const CLUSTERS_PER_PAGE = 32768;
+
+/**
  * A FAT volume: its checked numbers, its clusters and the FAT that counts.
  *
  * **Two ways of counting.** FAT itself numbers clusters by their entry in the FAT, and the first two entries belong to

@@ -1,7 +1,7 @@
+import { NumberSet } from '../../bytes/number-set.ts';
 import { corrupt, unsupported } from '../../errors.ts';
 import type { Run } from '../../units.ts';
 import type { FileEntry } from '../filesystem.ts';
-import { ClusterSet } from './cluster-set.ts';
 import {
   type DirectoryEntry,
   type Folder,
@@ -12,7 +12,7 @@ import {
   rootFolder,
 } from './directory.ts';
 import { ATTRIBUTE_DIRECTORY } from './layout.ts';
-import type { FatVolume } from './volume.ts';
+import { CLUSTERS_PER_PAGE, type FatVolume } from './volume.ts';
 
 /** Levels of folders: Windows' longest path (260 characters) and Linux' (4096 bytes) end well before. */
 export const DEEPEST = 2048;
@@ -61,7 +61,7 @@ const rootEntry = (volume: FatVolume): FileEntry => {
  * (`fat.too-deep`), `io`.
  */
 export function* walkFiles(volume: FatVolume): Generator<FileEntry> {
-  const entered = new ClusterSet();
+  const entered = new NumberSet(CLUSTERS_PER_PAGE);
   const enter = (folder: Folder): { folder: Folder; entries: Iterator<DirectoryEntry> } => {
     for (const { cluster, position } of folderParts(volume, folder)) {
       if (cluster === undefined || entered.add(cluster)) continue;

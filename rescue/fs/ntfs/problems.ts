@@ -1,5 +1,5 @@
 import type { Problem } from '../filesystem.ts';
-import { at, guardedBy, isFinding, problemOf } from '../findings.ts';
+import { at, guardedBy, isFinding, problemOf, wordedBy } from '../findings.ts';
 
 export { at };
 
@@ -27,16 +27,7 @@ export type ProblemCode = keyof typeof PROBLEMS;
 /** How NTFS volumes are repaired, for the texts of this folder. */
 export const REPAIR = 'In Windows, run: chkdsk /f on the volume';
 
-export const problem = (
-  code: ProblemCode,
-  where: string,
-  values: { readonly expected?: string | number; readonly found?: string | number } = {},
-): Problem => {
-  const fill = PROBLEMS[code].replace(/\{(\w+)\}/g, (_, name) =>
-    String(values[name as 'expected' | 'found']),
-  );
-  return { code, message: `${where}: ${fill}`, where, wayOut: REPAIR };
-};
+export const problem = wordedBy<ProblemCode, string | number>(PROBLEMS, REPAIR);
 
 export type Put = (problem: Problem) => void;
 

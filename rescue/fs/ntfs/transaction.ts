@@ -31,10 +31,7 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
   mark(true);
   resetLog(volume, builder);
   for (const phase of plain.phases) {
-    for (const step of phase) {
-      if (step.kind === undefined) builder.write(step.offset, step.after);
-      else builder.operate(step);
-    }
+    for (const step of phase) builder.take(step);
     // A sector that holds record 3 beside another one was recorded without the mark.
     mark(true, false);
     builder.barrier();
