@@ -23,7 +23,7 @@ BENCH="$START partclone zstd"
 # downloaded by the build, not installed.)
 ISO="$BUILD grub-common grub-pc-bin mtools ncurses-base xorriso zstd"
 # Machines that boot from it and from restored disks, in QEMU with BIOS and UEFI.
-BOOT="$START $ISO dosfstools gdisk tmux qemu-system-x86 ovmf grub2-common busybox-static cpio"
+BOOT="$START $ISO dosfstools ntfs-3g gdisk tmux qemu-system-x86 ovmf grub2-common busybox-static cpio"
 
 cd "$(dirname "$0")/.."
 say() { echo "holdfast setup: $*" >&2; }

@@ -64,6 +64,9 @@ export const makeNtfs = (path: string, options: MakeOptions): string => {
 export interface MountNtfsOptions {
   readonly sectorSize?: number | undefined;
   readonly readOnly?: boolean | undefined;
+  /** Bytes, of a partition of a disk. */
+  readonly offset?: number | undefined;
+  readonly size?: number | undefined;
   readonly options?: readonly string[];
 }
 
@@ -73,6 +76,8 @@ export const mountNtfs = (cleanup: Cleanup, path: string, more: MountNtfsOptions
     type: 'ntfs-3g',
     sectorSize: more.sectorSize,
     readOnly: more.readOnly,
+    offset: more.offset,
+    size: more.size,
     options: ['streams_interface=windows', 'special_files=wsl', 'compression', ...(more.options ?? [])],
   });
 
