@@ -112,6 +112,8 @@ export interface FileSystem {
   blank(): Iterable<Run>;
   /** Clusters marked as bad: never read, never given to a container. */
   bad(): Iterable<Run>;
+  /** Clusters, in use or free, that the file system keeps for its own growth as long as there are others: a container lies there last. A few runs. */
+  reserved(): Iterable<Run>;
   /** Every file and folder, root included (`/`), each once per name; order is the file system's own. */
   walk(): Iterable<FileEntry>;
   excludes(): readonly Exclude[];

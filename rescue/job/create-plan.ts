@@ -92,6 +92,7 @@ export const makePlan = (
   }
   const placement = planPlacement({
     free,
+    reserved: () => fileSystem.reserved(),
     clusterSize,
     clusterBase,
     ...(slotSize === undefined
