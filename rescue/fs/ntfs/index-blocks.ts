@@ -111,8 +111,8 @@ export class IndexBlocks {
 
   /** Puts runs and bits into the folder's records, if they have changed. False if they do not fit. */
   put(records: FolderRecords): boolean {
+    if (!this.putRuns(records)) return false;
     if (!this.#changed) return true;
-    if (!this.#putRuns(records)) return false;
     const bitmap = records.find(AT_BITMAP);
     // In clusters of its own: its bits are written there, and it does not grow.
     if (bitmap?.resident === false)
@@ -136,7 +136,9 @@ export class IndexBlocks {
     return { attribute: nonResidentAttribute(shape), count, clusters };
   }
 
-  #putRuns(records: FolderRecords): boolean {
+  /** Only the runs: blocks that no bit calls part of the tree. */
+  putRuns(records: FolderRecords): boolean {
+    if (!this.#changed) return true;
     const { emptyRoom } = this.#context.mft;
     const extents = records.extents(AT_INDEX_ALLOCATION) as Placed<NonResidentAttribute>[];
     const flags = extents[0]?.attribute.flags ?? 0;

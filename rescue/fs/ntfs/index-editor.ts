@@ -341,11 +341,15 @@ export class IndexEditor {
     this.#moveChanged();
     if (!this.#isNew && this.#blocks.changed) {
       // Before any node names a new block. A small root becomes large in one write with its blocks, as does one that must shrink for them.
-      this.#blocks.writeBits('growth');
-      const grown = this.#records.copy();
-      if (grown.find(AT_INDEX_ALLOCATION) !== undefined && this.#blocks.put(grown) && grown.hasRoomForList) {
-        grown.write('growth', full);
-        this.#records = grown;
+      this.#blocks.writeBits('grown');
+      const trial = this.#records.copy();
+      const isLarge = trial.find(AT_INDEX_ALLOCATION) !== undefined;
+      if (isLarge && this.#blocks.put(trial) && trial.hasRoomForList) {
+        // One after the other: each, most often, within one sector.
+        this.#blocks.putRuns(this.#records);
+        this.#records.write('growth', full);
+        this.#blocks.put(this.#records);
+        this.#records.write('grown', full);
       }
     }
     for (const node of this.#nodes.values()) {

@@ -16,7 +16,7 @@ export const PHASES = [
   'further',
   /** Record 0 when $MFT grows; a folder's index when it gets another block. */
   'growth',
-  /** What follows these: the copy of record 0, so that one of the two is always sound; sizes that stand in another record. */
+  /** What follows these: the copy of record 0, so that one of the two is always sound; bits of a folder's blocks, sizes that stand in another record. */
   'grown',
   /** New records: a file after its extensions, its folder after it. */
   'extensions',

@@ -118,7 +118,6 @@ test('likewise where $MFT and the folder have attribute lists', (t) => {
     }
   }
   t.true(outcomes.size > 6, [...outcomes.keys()].join(' '));
-  t.log(outcomes);
 });
 
 test('a name that the order of the index hides is not left behind', (t) => {
