@@ -2,14 +2,16 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../../rescue/bytes/runs.ts';
 import { isHoldfastError } from '../../../rescue/errors.ts';
+import { fatDriver } from '../../../rescue/fs/fat/fat.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { mustBeClean } from '../../support/judges.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
-import { clustersOf, contentByMtools, FatFile, TIME } from './editing.ts';
+import { FileVolume, highest, scattered, TIME } from '../editing.ts';
+import { clustersOf } from './editing.ts';
 import {
   clustersByFsck,
+  contentByMtools,
   FAT_VARIANTS,
   type FatVariant,
   fsckFat,
@@ -26,7 +28,7 @@ const editVariant = (t: ExecutionContext, variant: FatVariant): void => {
   const before = fsckFat(t, path);
   mustBeClean(before);
   const { clusterSize } = placesOf(path);
-  const volume = new FatFile(path);
+  const volume = new FileVolume(fatDriver, path);
   const free = volume.free();
   const upper = highest(
     free,

@@ -232,6 +232,13 @@ export const tryMtools = (
   { offset = 0 }: MtoolsPlace = {},
 ): RunResult => run(program, ['-i', offset === 0 ? path : `${path}@@${offset}`, ...args], { env: mtoolsEnv });
 
+/** The content of a file as mtools reads it. */
+export const contentByMtools = (cleanup: Cleanup, path: string, name: string): Buffer => {
+  const out = join(temporaryFolder(cleanup), 'content');
+  mtools('mcopy', path, ['-n', `::${name}`, out]);
+  return readFileSync(out);
+};
+
 /** What mtools says of one name. */
 export interface Listed {
   readonly type: 'file' | 'directory';

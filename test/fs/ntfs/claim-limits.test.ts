@@ -14,8 +14,8 @@ import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 import { MIB, type Run } from '../../../rescue/units.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
-import { NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { NtfsFileVolume } from './editing.ts';
 import { makeNtfs, mountNtfs } from './volumes.ts';
 
 const codeOf = (body: () => unknown): string => {

@@ -6,7 +6,8 @@ import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { NOTHING, TIME } from '../editing.ts';
+import { NtfsFileVolume } from './editing.ts';
 import { makeNtfs, mountNtfs, scatterMft } from './volumes.ts';
 
 test('$MFT in pieces with a list: its free records are taken; when there are none, the claim is refused', (t) => {

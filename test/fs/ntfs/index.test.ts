@@ -7,13 +7,15 @@ import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
+import { ntfsDriver } from '../../../rescue/fs/ntfs/ntfs.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { edited, NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { edited, NOTHING, TIME } from '../editing.ts';
+import { NtfsFileVolume } from './editing.ts';
 import { makeNtfs } from './volumes.ts';
 
 /** Names of 64 characters: 17 entries fill a block, three a root. */
@@ -35,7 +37,7 @@ test('names come and go in any order: the tree grows to three levels and back, a
   const change = (number: number): void => {
     const name = nameOf(number);
     if (listed.delete(number)) {
-      edited(device, (editor) => release(editor, { name, time: TIME }));
+      edited(ntfsDriver, device, (editor) => release(editor, { name, time: TIME }));
       return;
     }
     const volume = new NtfsVolume(device);
@@ -43,7 +45,7 @@ test('names come and go in any order: the tree grows to three levels and back, a
       -1,
     );
     const runs = [{ start: free!.start + free!.length - 1, length: 1 }];
-    edited(device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
+    edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
     listed.add(number);
   };
   const sound = (): void => {
