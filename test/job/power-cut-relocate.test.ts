@@ -10,7 +10,7 @@ import { selectImage } from '../../rescue/job/locating.ts';
 import { runsWithin } from '../../rescue/job/make-way.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
 import { type ByteOffset, MIB, type Run } from '../../rescue/units.ts';
-import { placesOf, setNextFree } from '../fs/fat/volumes.ts';
+import { placesOf, setNextFree } from '../fs/fat/patching.ts';
 import { noiseSource } from '../support/noise.ts';
 import { clustersOn, furnishTightly, makeRoomAbove } from './power-cut/collision.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';

@@ -3,8 +3,9 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import type { Run } from '../../rescue/units.ts';
 import { MIB } from '../../rescue/units.ts';
+import { treeByMtools, tryMtools, withoutContainers } from '../fs/fat/mtools.ts';
 import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
-import { type FatOptions, makeFat, treeByMtools, tryMtools, withoutContainers } from '../fs/fat/volumes.ts';
+import { type FatOptions, makeFat } from '../fs/fat/volumes.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
 import { e2fsckClean } from '../support/judges.ts';
 import { mountFile } from '../support/loop.ts';

@@ -21,7 +21,9 @@ import { mustBeClean } from '../../support/judges.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { edited, highest, NOTHING, scattered, TIME } from '../editing.ts';
 import { clustersOf } from './editing.ts';
-import { type FatOptions, fsckFat, makeFat, mtools, treeByMtools } from './volumes.ts';
+import { fsckFat } from './fsck.ts';
+import { mtools, treeByMtools } from './mtools.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 const SMALL: FatOptions = { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 };
 const FLOPPY: FatOptions = { size: 1440 * KIB, bits: 12, aligned: false };

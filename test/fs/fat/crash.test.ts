@@ -17,18 +17,11 @@ import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { cuts, sectorBySector } from '../cuts.ts';
 import { highest, NOTHING, scattered, TIME } from '../editing.ts';
-import {
-  type FatOptions,
-  fsckFat,
-  type Listed,
-  makeFat,
-  mtools,
-  patchBytes,
-  populateFat,
-  setActiveTable,
-  treeByMtools,
-  withoutContainers,
-} from './volumes.ts';
+import { populateFat } from './content.ts';
+import { fsckFat } from './fsck.ts';
+import { type Listed, mtools, treeByMtools, withoutContainers } from './mtools.ts';
+import { patchBytes, setActiveTable } from './patching.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 /** What fsck.fat may say of a volume that was cut off; anything else is damage. */
 const HARMLESS = [

@@ -16,7 +16,8 @@ import { KIB, MIB } from '../../../rescue/units.ts';
 import { outcomeOf } from '../../image/outcome.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { edited, highest, NOTHING, TIME } from '../editing.ts';
-import { type FatOptions, makeFat, placesOf } from './volumes.ts';
+import { placesOf } from './patching.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 const VOLUMES: Record<string, FatOptions> = {
   FAT12: { size: 1440 * KIB, bits: 12, aligned: false },

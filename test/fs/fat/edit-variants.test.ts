@@ -9,17 +9,10 @@ import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { FileVolume, highest, scattered, TIME } from '../editing.ts';
 import { clustersOf } from './editing.ts';
-import {
-  clustersByFsck,
-  contentByMtools,
-  FAT_VARIANTS,
-  type FatVariant,
-  fsckFat,
-  makeFatVariant,
-  placesOf,
-  treeByMtools,
-  withoutContainers,
-} from './volumes.ts';
+import { clustersByFsck, fsckFat } from './fsck.ts';
+import { contentByMtools, treeByMtools, withoutContainers } from './mtools.ts';
+import { placesOf } from './patching.ts';
+import { FAT_VARIANTS, type FatVariant, makeFatVariant } from './variants.ts';
 
 const editVariant = (t: ExecutionContext, variant: FatVariant): void => {
   const folder = temporaryFolder(t);

@@ -1,8 +1,10 @@
 import { rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KIB, MIB, type Run } from '../../../rescue/units.ts';
+import { clustersByFsck, fsckFat } from '../../fs/fat/fsck.ts';
+import { mtools } from '../../fs/fat/mtools.ts';
 import { fatOwnersClusters } from '../../fs/fat/owners-clusters.ts';
-import { clustersByFsck, forgetNextFree, fsckFat, mtools, placesOf } from '../../fs/fat/volumes.ts';
+import { forgetNextFree, placesOf } from '../../fs/fat/patching.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
