@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -16,7 +17,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { GIB, KIB, MIB } from '../../../rescue/units.ts';
+import { joined } from '../../../rescue/fs/ntfs/runlist-encoder.ts';
+import { GIB, KIB, MIB, type Run } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { type Mount, mountFile } from '../../support/loop.ts';
 import { noiseSource } from '../../support/noise.ts';
@@ -252,6 +254,23 @@ export const runsByNtfscluster = (path: string, record: number): string[] => {
     .sort();
 };
 
+/** Where the content of a file lies, in its order and joined, as ntfscluster follows the runs in all of its records. */
+export const dataByNtfscluster = (path: string, record: number): Run[] => {
+  const { stdout } = mustRun('ntfscluster', ['--force', '--inode', String(record), path]);
+  const rows = stdout
+    .split(/^ {4}(?=0x)/m)
+    .filter((part) => part.startsWith('0x80 - non-resident'))
+    .flatMap((part) => [...part.matchAll(/^\s+(\d+)\s+(\d+)\s+(\d+)$/gm)])
+    .map(([, vcn, start, length]) => ({ vcn: Number(vcn), start: Number(start), length: Number(length) }))
+    .sort((a, b) => a.vcn - b.vcn);
+  let next = 0;
+  for (const { vcn, length } of rows) {
+    if (vcn !== next) throw new Error(`ntfscluster lists cluster ${vcn} of the content behind ${next}`);
+    next += length;
+  }
+  return joined(rows.map(({ start, length }) => ({ start, length })));
+};
+
 /** Files above this are holes but for their end: only that is read. */
 const READ_WHOLE = 64 * MIB;
 
@@ -289,7 +308,7 @@ export const treeThroughMount = (root: string): Map<string, string> => {
     }
   };
   visit(root, '');
-  for (const name of ['small', 'large']) {
+  for (const name of existsSync(join(root, 'streams')) ? ['small', 'large'] : []) {
     const stream = join(root, 'streams', `file:${name}`);
     tree.set(stream.slice(root.length), readFileSync(stream).toString('hex'));
   }
