@@ -4,8 +4,7 @@ import test from 'ava';
 import { isHoldfastError } from '../../../rescue/errors.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
-import { moved } from '../../../rescue/fs/ntfs/hidden-sectors.ts';
-import { AT_ATTRIBUTE_LIST, BOOT_SECTOR, REPARSE_MOUNT_POINT } from '../../../rescue/fs/ntfs/layout.ts';
+import { AT_ATTRIBUTE_LIST, REPARSE_MOUNT_POINT } from '../../../rescue/fs/ntfs/layout.ts';
 import { ownAttributes } from '../../../rescue/fs/ntfs/record.ts';
 import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
@@ -161,26 +160,6 @@ test('a name that is taken by a file is refused', (t) => {
   mount.unmount();
   const attempt = (): string => codeOf(() => volume.claim('image', highest(volume.free(), 3)));
   t.is(attempt(), 'claim.name-taken');
-});
-
-test('a volume that has moved says so to Windows, if it was right before', (t) => {
-  const volume = fresh(t, 8 * MIB);
-  const hidden = (): number[] =>
-    volume.open((device) =>
-      [0, device.size - 512].map((at) => BOOT_SECTOR.get(device.read(at, 512), 'hidden_sectors')),
-    );
-  const move = (from: number, to: number): number[] => {
-    volume.open((device) => {
-      const builder = new PatchBuilder(device);
-      moved(builder, { from, to });
-      for (const step of builder.build().phases.flat())
-        if (step.kind === undefined) device.write(step.offset, step.after);
-    });
-    return hidden();
-  };
-  t.deepEqual(move(512, 1024), [0, 0], 'was something else');
-  t.deepEqual(move(0, 2048 * 512), [2048, 2048]);
-  t.deepEqual(move(2048 * 512, 1000), [2048, 2048], 'no whole sectors');
 });
 
 test('a container that has got a short name, and the only one of its folder, is released with it', (t) => {

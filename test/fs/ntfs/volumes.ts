@@ -50,15 +50,28 @@ export interface MakeOptions {
   readonly clusterSize?: number | undefined;
   readonly sectorSize?: number | undefined;
   readonly label?: string | undefined;
+  /** Sectors of the disk before the volume, as the boot sector says. Default 0. */
+  readonly hidden?: number | undefined;
 }
 
 /** A new volume in a file. Returns its path. */
 export const makeNtfs = (path: string, options: MakeOptions): string => {
-  const { size, clusterSize = 4096, sectorSize = 512, label = 'holdfast test' } = options;
+  const { size, clusterSize = 4096, sectorSize = 512, label = 'holdfast test', hidden = 0 } = options;
   writeFileSync(path, '');
   truncateSync(path, size);
   // --force: a file is no block device. A file of no whole number of clusters: mkntfs uses all sectors.
-  const geometry = ['-s', String(sectorSize), '-c', String(clusterSize), '-p', '0', '-H', '0', '-S', '0'];
+  const geometry = [
+    '-s',
+    String(sectorSize),
+    '-c',
+    String(clusterSize),
+    '-p',
+    String(hidden),
+    '-H',
+    '0',
+    '-S',
+    '0',
+  ];
   mustRun('mkntfs', ['-q', '-F', '-f', ...geometry, '-L', label, path]);
   return path;
 };
