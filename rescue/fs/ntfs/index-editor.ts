@@ -229,13 +229,26 @@ export class IndexEditor {
       return true;
     }
     const trial = this.#record.copy();
-    return this.#blocks.put(trial) && this.#putRoot(trial);
+    return this.#put(trial);
+  }
+
+  /** Root and blocks into the folder's record: what becomes shorter goes first, and makes room for the other. False if they do not fit. */
+  #put(record: RecordEditor): boolean {
+    const old = record.find(AT_INDEX_ROOT, NAME_INDEX)!;
+    const shrinks = old.resident && this.#rootOver(old.value).length < old.value.length;
+    return shrinks
+      ? this.#putRoot(record) && this.#blocks.put(record)
+      : this.#blocks.put(record) && this.#putRoot(record);
+  }
+
+  #rootOver(old: Uint8Array): Uint8Array {
+    return rootValue(old, INDEX_ROOT.size, this.#root.entries);
   }
 
   #putRoot(record: RecordEditor): boolean {
     const old = record.find(AT_INDEX_ROOT, NAME_INDEX)!;
     if (!old.resident) throw this.#full();
-    const value = rootValue(old.value, INDEX_ROOT.size, this.#root.entries);
+    const value = this.#rootOver(old.value);
     const { instance, flags } = old;
     const made = residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance, flags, value });
     return putIndexAttribute(record, AT_INDEX_ROOT, made);
@@ -334,7 +347,7 @@ export class IndexEditor {
       if (this.#root.changed) throw this.#spread();
       return;
     }
-    if (!this.#blocks.put(this.#record) || !this.#putRoot(this.#record)) throw this.#full();
+    if (!this.#put(this.#record)) throw this.#full();
     mft.write(phase, this.#record);
     if (!this.#blocks.hasFreed) return;
     this.#blocks.clearFreed();
