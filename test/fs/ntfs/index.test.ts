@@ -80,3 +80,27 @@ test('names come and go in any order: the tree grows to three levels and back, a
   writeFileSync(path, device.read(0, device.size));
   t.deepEqual(new NtfsFileVolume(path).problems(), []);
 });
+
+test('names of any length come into a new folder, whose names move out of its record when that is full', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB });
+  const base = MemoryDevice.of(readFileSync(path));
+  let moved = 0;
+  for (let length = 1; length <= 64; length += 3) {
+    const device = base.snapshot();
+    const names = Array.from({ length: 8 }, (_, index) => `${'abcdefgh'[index]!}`.repeat(length));
+    for (const [index, name] of names.entries()) {
+      const runs = [{ start: 1300 + index, length: 1 }];
+      edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
+    }
+    const system = openNtfs(device);
+    t.deepEqual(system.check(), [], `${length}`);
+    t.deepEqual(
+      system.containers().map(({ name }) => name),
+      names,
+    );
+    const [folder] = findInRoot(new NtfsVolume(device), ['.holdfast']);
+    t.is(folder!.file.list, undefined, 'no attribute list is needed');
+    if (openNameIndex(folder!.file).blocks !== undefined) moved += 1;
+  }
+  t.true(moved > 15, `${moved}`);
+});
