@@ -94,7 +94,7 @@ const rowsOf = (step: Extract<PatchStep, { kind?: undefined }>, named: readonly 
 };
 
 /** Rows of one structure from which on those in the middle are told by their digest alone. */
-const LONG = 48;
+const LONG = 40;
 
 const linesOf = (rows: readonly Row[]): string[] => {
   const lines = rows.map(({ at, text }) => `${at.toString(16).padStart(4, '0')}: ${text}`);
