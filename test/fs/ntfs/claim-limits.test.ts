@@ -153,6 +153,23 @@ test('what cannot be is refused, and nothing is planned', (t) => {
   t.is(tried('other', scattered(volume.free(), 7000), { has: () => true }), 'claim.no-space');
 });
 
+test('a container in more pieces than an attribute list can hold is refused, and nothing is planned', (t) => {
+  const volume = fresh(t, 1100 * MIB, 512);
+  const free = volume.free().flatMap(({ start, length }) => Array.from({ length }, (_, at) => start + at));
+  // Every run is far from the one before: five bytes each.
+  const far = 760_000;
+  const runs = Array.from({ length: 2 * far }, (_, index) => ({
+    start: free[(index >>> 1) + (index % 2) * far]!,
+    length: 1,
+  }));
+  volume.open((device) => {
+    const builder = new PatchBuilder(device);
+    const claiming = (): void => claim(builder, { name: 'image', runs, time: TIME, avoid: NOTHING });
+    t.is(codeOf(claiming), 'claim.too-scattered');
+    t.deepEqual(builder.build().phases, []);
+  });
+});
+
 test('a name that is taken by a file is refused', (t) => {
   const volume = fresh(t, 24 * MIB, 512);
   const mount = mountNtfs(t, volume.path);
@@ -182,6 +199,23 @@ test('a container that has got a short name, and the only one of its folder, is 
     t.false(readdirSync(again.path).includes('.holdfast'));
     again.unmount();
   }
+});
+
+test('a container to which somebody gave an object id is released; its record and the id can be used again', (t) => {
+  const volume = fresh(t, 24 * MIB);
+  volume.claim('image', highest(volume.free(), 4));
+  const give = (root: string, ...path: string[]): unknown =>
+    mustRun('setfattr', ['-n', 'system.ntfs_object_id', '-v', `0x${'5a'.repeat(64)}`, join(root, ...path)]);
+  const mount = mountNtfs(t, volume.path);
+  give(mount.path, '.holdfast', 'image.hfi');
+  mount.unmount();
+  t.deepEqual(volume.problems(), []);
+  volume.release('image');
+  t.deepEqual(volume.problems(), []);
+  const again = mountNtfs(t, volume.path);
+  for (let index = 0; index < 200; index += 1) writeFileSync(join(again.path, `${index}`), '');
+  again.unmount();
+  t.deepEqual(volume.problems(), []);
 });
 
 test('a container that has another name elsewhere is not released', (t) => {
