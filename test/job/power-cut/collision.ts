@@ -7,7 +7,8 @@ import type { Cleanup } from '../../support/cleanup.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { ownersClusters } from '../owners-clusters.ts';
-import { type Contents, type Court, furnish, isFat, type VolumeName } from './world.ts';
+import type { Contents, Court } from './court.ts';
+import { furnish, isFat, type VolumeName } from './world.ts';
 
 /**
  * A small volume on which the second image comes to lie where the first one has data: files fill a volume from below, images from
