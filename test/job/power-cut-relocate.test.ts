@@ -177,6 +177,7 @@ for (const [volume, isWreck] of [
   ['ext4 without a journal', false],
   ['ext4 without a journal', true],
   ['FAT32', false],
+  ['NTFS', false],
 ] as const) {
   test(`${CUTS} of a restore that moves an image: ${volume}${isWreck ? ', destroyed' : ''}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });
