@@ -1,12 +1,16 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { complement } from '../../../rescue/bytes/runs.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { Recorder, type WriteEvent } from '../../../rescue/device/recorder.ts';
 import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
+import { readParameters } from '../../../rescue/fs/ntfs/boot-sector.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
+import { requireContent } from '../../../rescue/fs/ntfs/content.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
+import { AT_BITMAP, AT_DATA, BOOT_SECTOR, FILE_MFT } from '../../../rescue/fs/ntfs/layout.ts';
+import { parseRecord } from '../../../rescue/fs/ntfs/record.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { patch } from '../../../rescue/fs/ntfs/transaction.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
@@ -16,8 +20,9 @@ import { MIB, type Run } from '../../../rescue/units.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { highest, scattered } from '../ext/editing.ts';
-import { NOTHING, NtfsFileVolume, TIME } from './editing.ts';
-import { makeNtfs, mountNtfs } from './volumes.ts';
+import { edited, NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { layoutOf } from './index-layout.ts';
+import { makeNtfs, mountNtfs, scatterMft } from './volumes.ts';
 
 interface Cut {
   readonly when: string;
@@ -56,17 +61,10 @@ function* cuts(base: MemoryDevice, made: Patch): Generator<Cut> {
   }
 }
 
-/** A file that no folder lists yet, an extension without its file, and what a folder lists twice while a block is split; a mirror that is written after its record. */
+/** A file that no folder lists yet, an extension that nothing names, a mirror that is written after its record. */
 const HARMLESS = ['ntfs.name-without-entry', 'ntfs.extension', 'ntfs.mirror'];
-/** A record or block of several sectors that was written in part: the journal mends it, or chkdsk. */
-const TORN = [
-  ...HARMLESS,
-  'ntfs.update-sequence',
-  'ntfs.index-bitmap',
-  'ntfs.index-order',
-  'ntfs.record-unmarked',
-];
-const SPLIT = [...HARMLESS, 'ntfs.index-order'];
+/** A record of several sectors that was written in part: the journal mends it, or chkdsk. */
+const TORN = [...HARMLESS, 'ntfs.update-sequence'];
 
 /** Every file with its size and where it lies, the containers and the system files ($MFT grows) aside. */
 const filesOf = (device: MemoryDevice): string[] =>
@@ -79,13 +77,52 @@ const free = (device: MemoryDevice): Run[] => {
   return [...complement(allocatedRuns(volume), { start: 0, length: volume.clusterCount })];
 };
 
+const codesOf = (device: MemoryDevice): string[] => [
+  ...new Set(
+    openNtfs(device)
+      .check()
+      .map(({ code }) => code),
+  ),
+];
+
+const mftIsSound = (device: MemoryDevice, field: 'mft_lcn' | 'mftmirr_lcn' = 'mft_lcn'): boolean => {
+  const boot = device.read(0, 512);
+  const { clusterSize, recordSize } = readParameters(device);
+  const offset = BOOT_SECTOR.get(boot, field) * clusterSize;
+  try {
+    parseRecord(device.read(offset, recordSize), FILE_MFT, offset);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** Record 0 and its copy are never torn both. */
+const requireOneOf = (device: MemoryDevice, when: string): void => {
+  if (!mftIsSound(device) && !mftIsSound(device, 'mftmirr_lcn'))
+    throw new Error(`${when}: neither record 0 nor its copy`);
+};
+
+/** Blocks of an index are never torn: where they change, others take their place. */
+const requireBlocks = (device: MemoryDevice, when: string): void => {
+  const torn = openNtfs(device)
+    .check()
+    .find(({ code, message }) => code === 'ntfs.update-sequence' && !message.startsWith('MFT record'));
+  if (torn !== undefined) throw new Error(`${when}: ${torn.message}`);
+};
+
 interface Counts {
   whole: number;
   torn: number;
 }
 
 /** Makes a change, looks at every state that a cut can leave, and applies it. */
-const sweep = (device: MemoryDevice, counts: Counts, edit: (editor: Editor) => void): void => {
+const sweep = (
+  device: MemoryDevice,
+  counts: Counts,
+  edit: (editor: Editor) => void,
+  mayTear = false,
+): void => {
   const made = patch(device, edit);
   const expected = filesOf(device);
   const after = device.snapshot();
@@ -94,16 +131,12 @@ const sweep = (device: MemoryDevice, counts: Counts, edit: (editor: Editor) => v
   let index = -1;
   for (const { when, whole, device: cut } of cuts(device, made)) {
     index += 1;
-    const codes = [
-      ...new Set(
-        openNtfs(cut)
-          .check()
-          .map(({ code }) => code),
-      ),
-    ];
-    const worse = codes.filter((code) => !(whole ? SPLIT : TORN).includes(code));
+    const codes = whole || mftIsSound(cut) ? codesOf(cut) : ['ntfs.update-sequence'];
+    if (codes.includes('ntfs.update-sequence')) requireOneOf(cut, when);
+    if (mftIsSound(cut) && !mayTear) requireBlocks(cut, when);
+    const worse = codes.filter((code) => !(whole ? HARMLESS : TORN).includes(code));
     if (worse.length > 0) throw new Error(`${when}: ${worse.join(' ')}`);
-    if (!whole && codes.some((code) => !SPLIT.includes(code))) counts.torn += 1;
+    if (!whole && codes.some((code) => !HARMLESS.includes(code))) counts.torn += 1;
     else {
       counts.whole += 1;
       const found = filesOf(cut);
@@ -143,6 +176,83 @@ test('a claim and a release can be cut between any two phases, and finished from
   t.true(counts.torn < counts.whole / 2, `${counts.torn} of ${counts.whole}`);
   writeFileSync(path, device.read(0, device.size));
   t.deepEqual(new NtfsFileVolume(path).problems(), []);
+});
+
+test('growth of a scattered $MFT can be cut anywhere: a list is made, an extension added, and replaced', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 8 * MIB, clusterSize: 512 });
+  const mount = mountNtfs(t, path);
+  const count = scatterMft(mount.path, 560);
+  for (let index = 1; index < Math.min(count, 900); index += 2)
+    truncateSync(join(mount.path, 'many', `file number ${index}`), 0);
+  mount.unmount();
+  const device = MemoryDevice.of(readFileSync(path));
+  const counts = { whole: 0, torn: 0 };
+  const extents = (): string =>
+    [...new NtfsVolume(device).file(FILE_MFT).extents(AT_DATA, '')]
+      .map(({ place }) => place.structure.replace('MFT record ', ''))
+      .join(' ');
+  const seen = [extents()];
+  for (let index = 0; index < 9 && seen.at(-1) !== '0 15 17'; index += 1) {
+    const runs = scattered(free(device), 20);
+    sweep(device, counts, (editor) => claim(editor, { name: `${index}`, runs, time: TIME, avoid: NOTHING }));
+    seen.push(extents());
+    // Records that came with it are marked, as if they were in use: the next claim needs more.
+    const volume = new NtfsVolume(device);
+    const marks = requireContent(volume.file(FILE_MFT), AT_BITMAP, '', 'bitmap');
+    for (let byte = 8; byte < volume.recordCount / 8; byte += 1)
+      device.write(marks.position(byte), Uint8Array.of(0xff));
+  }
+  t.deepEqual([...new Set(seen)], ['0', '0 15', '0 15 16', '0 15 17']);
+  t.true(counts.torn < counts.whole / 2, `${counts.torn} of ${counts.whole}`);
+});
+
+test('a folder that gets a list, and blocks in another record, can be cut anywhere', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB, clusterSize: 512 });
+  const device = MemoryDevice.of(readFileSync(path));
+  const counts = { whole: 0, torn: 0 };
+  const layouts: string[] = [];
+  // Pieces of one cluster.
+  const avoid = { has: (cluster: number): boolean => cluster % 2 === 0 };
+  const take = (name: string) => (editor: Editor) => {
+    const { start, length } = free(device).at(-1)!;
+    claim(editor, { name, runs: [{ start: start + length - 1, length: 1 }], time: TIME, avoid });
+  };
+  for (let index = 0; index < 60 && layouts.length < 3; index += 1) {
+    const name = `${(index * 37) % 60}-`.padEnd(64, 'x');
+    const trial = device.snapshot();
+    edited(trial, take(name));
+    const layout = layoutOf(trial, '.holdfast');
+    if (layouts.includes(layout)) edited(device, take(name));
+    else {
+      sweep(device, counts, take(name));
+      layouts.push(layout);
+    }
+  }
+  t.deepEqual(layouts, [
+    'no list; blocks: ; bitmap: ',
+    'list; blocks: first; bitmap: other',
+    'list; blocks: other; bitmap: other',
+  ]);
+  t.true(counts.torn < counts.whole / 2, `${counts.torn} of ${counts.whole}`);
+});
+
+test('without a cluster for another block, one changes in place: then it may be torn, and nothing else', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB, clusterSize: 512 });
+  const device = MemoryDevice.of(readFileSync(path));
+  const take = (name: string, avoid: { has(cluster: number): boolean }) => (editor: Editor) => {
+    const { start, length } = free(device).at(-1)!;
+    claim(editor, { name, runs: [{ start: start + length - 1, length: 1 }], time: TIME, avoid });
+  };
+  // Until there is a block: later ones leave another free.
+  for (let index = 0; index === 0 || layoutOf(device, '.holdfast').includes('blocks: ;'); index += 1)
+    edited(device, take(`${index}`.padEnd(60, 'x'), NOTHING));
+  const counts = { whole: 0, torn: 0 };
+  const all = { has: () => true };
+  t.throws(() => sweep(device.snapshot(), counts, take('a', all)), {
+    message: /block \d+ of index of MFT record/,
+  });
+  sweep(device, counts, take('a', all), true);
+  t.true(counts.torn > 0);
 });
 
 test('another order would be noticed: the folder before the file that it lists', (t) => {

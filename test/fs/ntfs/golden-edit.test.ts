@@ -1,6 +1,7 @@
 import test from 'ava';
 import { blockWith, endEntry, newBlock, newEntry, withSubNode } from '../../../rescue/fs/ntfs/index-node.ts';
-import { AT_DATA } from '../../../rescue/fs/ntfs/layout.ts';
+import { AT_BITMAP, AT_DATA, NAME_INDEX } from '../../../rescue/fs/ntfs/layout.ts';
+import { listEntry } from '../../../rescue/fs/ntfs/list-editor.ts';
 import { nonResidentAttribute, residentAttribute } from '../../../rescue/fs/ntfs/new-attribute.ts';
 import { RecordEditor } from '../../../rescue/fs/ntfs/record-editor.ts';
 import { decodeMappingPairs } from '../../../rescue/fs/ntfs/runlist.ts';
@@ -189,6 +190,22 @@ test('a resident attribute with a name', (t) => {
       '000: b0 00 00 00 28 00 00 00 00 04 18 00 00 00 04 00  bitmap of 28 bytes, name of 4 at 18, instance 4',
       '010: 08 00 00 00 20 00 00 00 24 00 49 00 33 00 30 00  8 bytes at 20; $I30',
       '020: 05 00 00 00 00 00 00 00  blocks 0 and 2',
+    ]),
+  );
+});
+
+test('entries of an attribute list', (t) => {
+  const reference = { number: 0x10, sequence: 2 };
+  const data = listEntry({ type: AT_DATA, name: '', lowestVcn: 0x19a4, reference, instance: 3 });
+  const bitmap = listEntry({ type: AT_BITMAP, name: NAME_INDEX, lowestVcn: 0, reference, instance: 0 });
+  t.deepEqual(
+    dump(Buffer.concat([data, bitmap])),
+    bare([
+      '000: 80 00 00 00 20 00 00 1a a4 19 00 00 00 00 00 00  $DATA: 20 bytes, no name; from VCN 19a4',
+      '010: 10 00 00 00 00 00 02 00 03 00 00 00 00 00 00 00  in record 10, 2: instance 3',
+      '020: b0 00 00 00 28 00 04 1a 00 00 00 00 00 00 00 00  $BITMAP: 28 bytes, name of 4 at 1a; from VCN 0',
+      '030: 10 00 00 00 00 00 02 00 00 00 24 00 49 00 33 00  in record 10, 2: instance 0; $I3',
+      '040: 30 00 00 00 00 00 00 00  0',
     ]),
   );
 });
