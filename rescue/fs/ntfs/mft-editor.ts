@@ -141,6 +141,11 @@ export class MftEditor {
     });
   }
 
+  /** Bytes that attributes may take in a new record. */
+  get emptyRoom(): ByteLength {
+    return this.#format(FILE_MFT, 0).room;
+  }
+
   #findFree(): number {
     const { recordCount } = this.#volume;
     while (this.#next < recordCount) {
@@ -256,7 +261,7 @@ export class MftEditor {
     const bytes = record.protect();
     this.#writeTo(this.#data.map, phase, record.number * recordSize, bytes);
     if ((record.number + 1) * recordSize > this.#mirror.size) return;
-    const then = phase === 'growth' && record.number === FILE_MFT ? 'mirror' : phase;
+    const then = phase === 'growth' && record.number === FILE_MFT ? 'grown' : phase;
     this.#writeTo(this.#mirror.map, then, record.number * recordSize, bytes);
   }
 
@@ -286,7 +291,7 @@ export class MftEditor {
       volume: this.#volume,
       edits: this.#edits,
       clusters: this.#clusters,
-      emptyRoom: this.#format(FILE_MFT, 0).room,
+      emptyRoom: this.emptyRoom,
       open: (number) => this.open(number),
       takeReserved: (limit) => this.#takeReserved(limit),
       write: (phase, record) => this.write(phase, record),

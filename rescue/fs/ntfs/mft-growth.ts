@@ -1,3 +1,4 @@
+import { totalLength } from '../../bytes/runs.ts';
 import { type HoldfastError, refused } from '../../errors.ts';
 import type { ByteLength, Run } from '../../units.ts';
 import type { NonResidentAttribute } from './attribute.ts';
@@ -12,7 +13,7 @@ import {
 import { type ListContext, listEntry, type NewListEntry, putAttributeList } from './list-editor.ts';
 import { extentOverhead, nonResidentAttribute } from './new-attribute.ts';
 import type { RecordEditor } from './record-editor.ts';
-import { encodeRuns } from './runlist-encoder.ts';
+import { encodeRuns, runsFrom } from './runlist-encoder.ts';
 import type { Phase } from './staged-edits.ts';
 
 /** What an attribute of $MFT has come to. */
@@ -39,20 +40,6 @@ export interface GrowthContext extends ListContext {
 
 /** The first record keeps room for so many more entries of a list when it gets one. */
 const SPARE_ENTRIES = 4;
-
-/** The runs from `vcn` on. */
-const runsFrom = (runs: readonly Run[], vcn: number): Run[] => {
-  const rest: Run[] = [];
-  let at = 0;
-  for (const { start, length } of runs) {
-    const skip = Math.max(0, vcn - at);
-    if (skip < length) rest.push({ start: start + skip, length: length - skip });
-    at += length;
-  }
-  return rest;
-};
-
-const clustersIn = (runs: readonly Run[]): number => runs.reduce((sum, { length }) => sum + length, 0);
 
 /**
  * Puts longer runs and sizes of $MFT's content and bitmap into its records. What makes the new runs count is one write, of record 0: what is
@@ -116,7 +103,7 @@ export class MftGrowth {
   }
 
   #sizesOf({ runs, size }: Grown, old: NonResidentAttribute) {
-    const allocated = clustersIn(runs) * this.#context.volume.clusterSize;
+    const allocated = totalLength(runs) * this.#context.volume.clusterSize;
     // Records may have room behind the last that was initialised: it stays part of the file.
     return { allocated, data: Math.max(size, old.dataSize), initialized: size };
   }
@@ -158,7 +145,7 @@ export class MftGrowth {
     const [entry, second] = this.#extents(AT_BITMAP);
     const isOwn = entry!.reference.number === this.#own.number;
     const record = isOwn ? this.#own : this.#context.open(entry!.reference.number);
-    if (clustersIn(this.#bitmap.runs) === this.#bitmap.mappedBefore)
+    if (totalLength(this.#bitmap.runs) === this.#bitmap.mappedBefore)
       this.#setSizes(record, this.#first(record, AT_BITMAP), this.#bitmap);
     else if (second !== undefined) throw this.#scattered('its bitmap, too, stands in several records');
     else if (!this.#putWhole(record, AT_BITMAP, this.#bitmap)) {
@@ -203,7 +190,7 @@ export class MftGrowth {
       return;
     }
     this.#setSizes(this.#own, own, this.#data);
-    if (clustersIn(runs) === mappedBefore) return;
+    if (totalLength(runs) === mappedBefore) return;
     // An extension with nothing else in it is replaced by one that goes on, as records for extensions are few; but not what was in reserve.
     const { number } = last.reference;
     const room = this.#context.emptyRoom - extentOverhead();
@@ -211,7 +198,7 @@ export class MftGrowth {
     const replaceable =
       number !== this.#own.number &&
       number !== FILE_MFT_EXTENSION &&
-      tail.clusters === clustersIn(runs) - last.lowestVcn &&
+      tail.clusters === totalLength(runs) - last.lowestVcn &&
       this.#context.open(number).attributes().length === 1;
     if (!replaceable) {
       this.#addExtents(last, mappedBefore);

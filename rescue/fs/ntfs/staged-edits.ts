@@ -16,8 +16,8 @@ export const PHASES = [
   'further',
   /** Record 0 when $MFT grows; a folder's index when it gets another block. */
   'growth',
-  /** The copy of record 0: whatever happens to one of them, the other is sound. */
-  'mirror',
+  /** What follows these: the copy of record 0, so that one of the two is always sound; sizes that stand in another record. */
+  'grown',
   /** New records: a file after its extensions, its folder after it. */
   'extensions',
   'files',

@@ -140,7 +140,7 @@ test('what cannot be is refused, and nothing is planned', (t) => {
       t.is(builder.build().phases.length === 0, code !== 'none');
       return code;
     });
-  const [first] = free;
+  const [first] = volume.free();
   const one = { start: first!.start, length: 1 };
   t.is(tried('other', [one]), 'none');
   t.is(tried('IMAGE', [one]), 'claim.exists');

@@ -1,4 +1,4 @@
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
@@ -17,21 +17,15 @@ import { applyPatch, patchMayBeFinished } from '../../../rescue/job/apply.ts';
 import { MIB, type Run } from '../../../rescue/units.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { aFewParts, cuts } from '../cuts.ts';
-import { freeRuns, highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { edited, freeRuns, highest, NOTHING, scattered, TIME } from '../editing.ts';
 import { NtfsFileVolume } from './editing.ts';
+import { FAR_APART, layoutOf } from './index-layout.ts';
 import { makeNtfs, mountNtfs, scatterMft } from './volumes.ts';
 
-/** A file that no folder lists yet, an extension without its file, and what a folder lists twice while a block is split; a mirror that is written after its record. */
+/** A file that no folder lists yet, an extension that nothing names, a mirror that is written after its record. */
 const HARMLESS = ['ntfs.name-without-entry', 'ntfs.extension', 'ntfs.mirror'];
-/** A record or block of several sectors that was written in part: the journal mends it, or chkdsk. */
-const TORN = [
-  ...HARMLESS,
-  'ntfs.update-sequence',
-  'ntfs.index-bitmap',
-  'ntfs.index-order',
-  'ntfs.record-unmarked',
-];
-const SPLIT = [...HARMLESS, 'ntfs.index-order'];
+/** A record of several sectors that was written in part: the journal mends it, or chkdsk. */
+const TORN = [...HARMLESS, 'ntfs.update-sequence'];
 
 /** Every file with its size and where it lies, the containers and the system files ($MFT grows) aside. */
 const filesOf = (device: MemoryDevice): string[] =>
@@ -67,13 +61,26 @@ const requireOneOf = (device: MemoryDevice, when: string): void => {
     throw new Error(`${when}: neither record 0 nor its copy`);
 };
 
+/** Blocks of an index are never torn: where they change, others take their place. */
+const requireBlocks = (device: MemoryDevice, when: string): void => {
+  const torn = openNtfs(device)
+    .check()
+    .find(({ code, message }) => code === 'ntfs.update-sequence' && !message.startsWith('MFT record'));
+  if (torn !== undefined) throw new Error(`${when}: ${torn.message}`);
+};
+
 interface Counts {
   whole: number;
   torn: number;
 }
 
 /** Makes a change, looks at every state that a cut can leave, and applies it. */
-const sweep = (device: MemoryDevice, counts: Counts, edit: (editor: Editor) => void): void => {
+const sweep = (
+  device: MemoryDevice,
+  counts: Counts,
+  edit: (editor: Editor) => void,
+  mayTear = false,
+): void => {
   const made = patch(device, edit);
   const expected = filesOf(device);
   const after = device.snapshot();
@@ -84,9 +91,10 @@ const sweep = (device: MemoryDevice, counts: Counts, edit: (editor: Editor) => v
     index += 1;
     const codes = whole || mftIsSound(cut) ? codesOf(cut) : ['ntfs.update-sequence'];
     if (codes.includes('ntfs.update-sequence')) requireOneOf(cut, when);
-    const worse = codes.filter((code) => !(whole ? SPLIT : TORN).includes(code));
+    if (mftIsSound(cut) && !mayTear) requireBlocks(cut, when);
+    const worse = codes.filter((code) => !(whole ? HARMLESS : TORN).includes(code));
     if (worse.length > 0) throw new Error(`${when}: ${worse.join(' ')}`);
-    if (!whole && codes.some((code) => !SPLIT.includes(code))) counts.torn += 1;
+    if (!whole && codes.some((code) => !HARMLESS.includes(code))) counts.torn += 1;
     else {
       counts.whole += 1;
       const found = filesOf(cut);
@@ -95,7 +103,8 @@ const sweep = (device: MemoryDevice, counts: Counts, edit: (editor: Editor) => v
       const dirty = openNtfs(cut)
         .refusals()
         .some(({ code }) => code === 'ntfs.dirty');
-      if (whole && dirty === (index === 0 || index >= last - 1)) throw new Error(`${when}: dirty ${dirty}`);
+      // Not before the mirror is as clean as the record: the next run would take it for damage.
+      if (whole && dirty === (index === 0 || index >= last)) throw new Error(`${when}: dirty ${dirty}`);
     }
     if (!patchMayBeFinished(cut, made)) throw new Error(`${when}: it cannot be finished`);
     applyPatch(cut, made);
@@ -153,6 +162,59 @@ test('growth of a scattered $MFT can be cut anywhere: a list is made, an extensi
   }
   t.deepEqual([...new Set(seen)], ['0', '0 15', '0 15 16', '0 15 17']);
   t.true(counts.torn < counts.whole / 2, `${counts.torn} of ${counts.whole}`);
+});
+
+test('a folder that gets a list, and blocks in another record, can be cut anywhere', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 24 * MIB, clusterSize: 512 });
+  // Records, so that $MFT need not grow as well.
+  const early = mountNtfs(t, path);
+  const names = Array.from({ length: 250 }, (_, index) => join(early.path, `${index}`));
+  for (const name of names) writeFileSync(name, '');
+  for (const name of names) rmSync(name);
+  early.unmount();
+  const device = MemoryDevice.of(readFileSync(path));
+  const counts = { whole: 0, torn: 0 };
+  const layouts: string[] = [];
+  const take = (name: string) => (editor: Editor) => {
+    const { start, length } = free(device).at(-1)!;
+    claim(editor, { name, runs: [{ start: start + length - 1, length: 1 }], time: TIME, avoid: FAR_APART });
+  };
+  for (let index = 0; index < 200 && layouts.length < 3; index += 1) {
+    const name = `${(index * 37) % 211}-`.padEnd(64, 'x');
+    const trial = device.snapshot();
+    edited(ntfsDriver, trial, take(name));
+    const layout = layoutOf(trial, '.holdfast');
+    if (layouts.includes(layout)) edited(ntfsDriver, device, take(name));
+    else {
+      sweep(device, counts, take(name));
+      layouts.push(layout);
+    }
+  }
+  t.deepEqual(layouts, [
+    'no list; blocks: ; bitmap: ',
+    'no list; blocks: first; bitmap: first',
+    'list; blocks: other; bitmap: other',
+  ]);
+  t.true(counts.torn < counts.whole / 2, `${counts.torn} of ${counts.whole}`);
+});
+
+test('without a cluster for another block, one changes in place: then it may be torn, and nothing else', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB, clusterSize: 512 });
+  const device = MemoryDevice.of(readFileSync(path));
+  const take = (name: string, avoid: { has(cluster: number): boolean }) => (editor: Editor) => {
+    const { start, length } = free(device).at(-1)!;
+    claim(editor, { name, runs: [{ start: start + length - 1, length: 1 }], time: TIME, avoid });
+  };
+  // Until there is a block: later ones leave another free.
+  for (let index = 0; index === 0 || layoutOf(device, '.holdfast').includes('blocks: ;'); index += 1)
+    edited(ntfsDriver, device, take(`${index}`.padEnd(60, 'x'), NOTHING));
+  const counts = { whole: 0, torn: 0 };
+  const all = { has: () => true };
+  t.throws(() => sweep(device.snapshot(), counts, take('a', all)), {
+    message: /block \d+ of index of MFT record/,
+  });
+  sweep(device, counts, take('a', all), true);
+  t.true(counts.torn > 0);
 });
 
 test('another order would be noticed: the folder before the file that it lists', (t) => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { complement } from '../../../rescue/bytes/runs.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
+import { isHoldfastError } from '../../../rescue/errors.ts';
 import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
@@ -26,6 +27,7 @@ test('names come and go in any order: the tree grows to three levels and back, a
   const device = MemoryDevice.of(readFileSync(path));
   const random = noiseSource('which names');
   const listed = new Set<number>();
+  let refused = 0;
   const blocksSeen: number[] = [];
   const blocks = (): number => {
     const volume = new NtfsVolume(device);
@@ -45,8 +47,15 @@ test('names come and go in any order: the tree grows to three levels and back, a
       -1,
     );
     const runs = [{ start: free!.start + free!.length - 1, length: 1 }];
-    edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
-    listed.add(number);
+    // Without a cluster for others, blocks change in place as long as there is room in them.
+    const avoid = random(1)[0]! % 2 === 0 ? NOTHING : { has: () => true };
+    try {
+      edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid }));
+      listed.add(number);
+    } catch (error) {
+      if (!isHoldfastError(error, 'refused') || error.detail.code !== 'claim.no-space') throw error;
+      refused += 1;
+    }
   };
   const sound = (): void => {
     const system = openNtfs(device);
@@ -68,6 +77,7 @@ test('names come and go in any order: the tree grows to three levels and back, a
   }
   // A root has room for four of them.
   t.true(Math.max(...blocksSeen) > 8, `${Math.max(...blocksSeen)} blocks`);
+  t.true(refused > 0, `${refused}`);
   for (const number of [...listed]) {
     change(number);
     sound();
@@ -75,8 +85,9 @@ test('names come and go in any order: the tree grows to three levels and back, a
   t.is(blocks(), 0);
   const after = [...complement(allocatedRuns(new NtfsVolume(device)), { start: 0, length: 8192 })];
   const total = (runs: typeof before): number => runs.reduce((sum, { length }) => sum + length, 0);
-  // What $MFT grew by stays; a record is as long as a cluster.
-  t.true(total(before) - total(after) <= new NtfsVolume(device).recordCount - records);
+  // What $MFT grew by stays; a record is as long as a cluster. So does the block of the root to which its names have moved.
+  const blockClusters = 4;
+  t.true(total(before) - total(after) <= new NtfsVolume(device).recordCount - records + blockClusters);
   writeFileSync(path, device.read(0, device.size));
   t.deepEqual(new NtfsFileVolume(path).problems(), []);
 });
