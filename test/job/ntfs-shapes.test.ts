@@ -86,6 +86,21 @@ test.serial('no free record in $MFT: it grows, for a restore as well', async (t)
   t.true(recordsOf(volume) > before, `${before}, then ${recordsOf(volume)}`);
 });
 
+test.serial(
+  'the container stays out of the zone behind $MFT, which Windows keeps for it to grow',
+  async (t) => {
+    const size = 128 * MIB;
+    const { file, volume } = made(t, { size }, (root) =>
+      writeFileSync(join(root, 'noise'), noiseSource('noise')(4 * MIB)),
+    );
+    const { image } = await makeImage(file);
+    const start = volume.open((device) => new NtfsVolume(device).recordOffset(0));
+    t.true(extentsOf(image.extents).every((extent) => extent.start >= start + size / 8));
+    // An eighth of the volume; what $MFT grew by lies in it.
+    t.true(volume.open((device) => new NtfsVolume(device).recordOffset(100)) < start + size / 8);
+  },
+);
+
 /** Throws unless the job refuses with the code and leaves every byte as it is. */
 const refusedUntouched = async (
   t: ExecutionContext,
