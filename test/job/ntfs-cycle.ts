@@ -13,6 +13,7 @@ import { NtfsFileVolume } from '../fs/ntfs/editing.ts';
 import { dataByNtfscluster, mountNtfs, treeThroughMount } from '../fs/ntfs/volumes.ts';
 import { duplicate } from '../support/duplicate.ts';
 import { digestOf, firstDifference, noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { mustRun } from '../support/run.ts';
 import { extentsOf } from './cycle.ts';
 import { listImages, makeImage, NOW, removeImage, restoreImage, verifyImage } from './requests.ts';
 
@@ -84,13 +85,17 @@ const recordPlace = (file: string): Extent[] =>
  * their homes wrong.
  */
 const runsMustBeOurs = (t: ExecutionContext, { file }: NtfsStage, when: string): void => {
-  const [node, runs] = new NtfsFileVolume(file).open((device) => {
+  const [node, runs, size] = new NtfsFileVolume(file).open((device) => {
     const system = ntfsDriver.open(device);
     const [container] = system.containers();
     const entry = [...system.walk()].find(({ path }) => path === container!.paths[0]);
-    return [entry!.node, joined(container!.runs)] as const;
+    return [entry!.node, joined(container!.runs), container!.size] as const;
   });
   t.deepEqual(dataByNtfscluster(file, node), runs, when);
+  const { stdout } = mustRun('ntfsinfo', ['--force', '--inode', String(node), file]);
+  t.regex(stdout, /File attributes:\s+READONLY HIDDEN SYSTEM \(0x0+7\)/, when);
+  for (const each of ['Data', 'Allocated', 'Initialized'])
+    t.regex(stdout, new RegExp(`${each} size:\\s+${size} `), when);
 };
 
 /** The whole proof on one volume: image, noise over everything else, search, restore, an owner who goes on working, removal. */
