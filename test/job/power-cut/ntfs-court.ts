@@ -1,5 +1,5 @@
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
-import type { HoldfastError } from '../../../rescue/errors.ts';
+import { type HoldfastError, isHoldfastError } from '../../../rescue/errors.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
 import { everythingSaid, mustRun, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
@@ -30,10 +30,17 @@ const accounting = (path: string, mayLeak: boolean): string[] => {
 const isOrphan = ({ detail, message }: HoldfastError): boolean =>
   detail.code === 'source-damaged' && /is not listed in its folder/.test(message);
 
-const hasProblem = (device: MemoryDevice, code: string): boolean =>
-  openNtfs(device)
-    .check()
-    .some((each) => each.code === code);
+const hasProblem = (device: MemoryDevice, code: string): boolean => {
+  try {
+    return openNtfs(device)
+      .check()
+      .some((each) => each.code === code);
+  } catch (error) {
+    // Record 0 itself.
+    if (isHoldfastError(error, 'corrupt')) return error.detail.code === code;
+    throw error;
+  }
+};
 
 /** ntfs-3g's programs and mount speak for NTFS. */
 export class NtfsCourt extends Court {
@@ -51,7 +58,7 @@ export class NtfsCourt extends Court {
     run('ntfsfix', ['-d', this.path]);
   }
 
-  /** A record or block of several sectors that was written in part: only chkdsk makes an index anew from the files' names, which does not run here. */
+  /** A record of several sectors that was written in part: only chkdsk would do without it, which does not run here. */
   override needsUs(device: MemoryDevice): boolean {
     return hasProblem(device, 'ntfs.update-sequence');
   }
