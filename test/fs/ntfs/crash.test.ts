@@ -131,6 +131,7 @@ interface Mounts {
  * that is not the same in $MFTMirr; after `ntfsfix` it mounts that, too.
  */
 const mountJudge = (path: string, root: string, mounts: Mounts): NonNullable<Counts['judge']> => {
+  mkdirSync(root);
   const show = (): ReadonlyMap<string, string> | undefined => {
     // Nothing is written: it does not matter that ntfs-3g is there for a moment after the mount has gone.
     if (run('ntfs-3g', ['-o', 'ro,streams_interface=windows', path, root]).exit !== 0) return undefined;
@@ -211,7 +212,7 @@ test('a claim and a release can be cut between any two phases, and finished from
   mount.unmount();
   const device = MemoryDevice.of(readFileSync(path));
   const mounts = { shown: 0, declined: 0 };
-  const counts = { whole: 0, torn: 0, judge: mountJudge(path, temporaryFolder(t), mounts) };
+  const counts = { whole: 0, torn: 0, judge: mountJudge(path, join(temporaryFolder(t), 'mounted'), mounts) };
   const take = (name: string, runs: readonly Run[]): void =>
     sweep(device, counts, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
   take('first', highest(free(device), 150));

@@ -1,3 +1,5 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { type HoldfastError, isHoldfastError } from '../../../rescue/errors.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
@@ -79,7 +81,7 @@ export class NtfsCourt extends Court {
   }
 
   override mounts(): boolean {
-    const folder = temporaryFolder(this.cleanup);
+    const folder = this.#mountPoint();
     if (mountBy(this.path, folder, 'ro').exit !== 0) return false;
     mustRun('umount', [folder]);
     return true;
@@ -91,6 +93,13 @@ export class NtfsCourt extends Court {
 
   override faultsAfterOwner(device: MemoryDevice, tree: Contents): string[] {
     return this.#leaking(() => super.faultsAfterOwner(device, tree));
+  }
+
+  /** Below a folder of the test's, so that a mount that a killed test leaves is found and taken away. */
+  #mountPoint(): string {
+    const folder = join(temporaryFolder(this.cleanup), 'mounted');
+    mkdirSync(folder);
+    return folder;
   }
 
   #leaking<Result>(body: () => Result): Result {
@@ -109,7 +118,7 @@ export class NtfsCourt extends Court {
   }
 
   override contents(): Contents {
-    const folder = temporaryFolder(this.cleanup);
+    const folder = this.#mountPoint();
     const mounted = mountBy(this.path, folder, 'ro');
     if (mounted.exit !== 0) throw new Error(everythingSaid(mounted));
     try {
@@ -120,7 +129,7 @@ export class NtfsCourt extends Court {
   }
 
   override own(change: (folder: string) => void): Contents {
-    const folder = temporaryFolder(this.cleanup);
+    const folder = this.#mountPoint();
     const mounted = mountBy(this.path, folder, 'rw');
     if (mounted.exit !== 0) throw new Error(everythingSaid(mounted));
     try {
