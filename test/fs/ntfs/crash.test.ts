@@ -1,5 +1,6 @@
-import { readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import test from 'ava';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { readParameters } from '../../../rescue/fs/ntfs/boot-sector.ts';
@@ -15,12 +16,13 @@ import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import type { Editor } from '../../../rescue/fs/patch.ts';
 import { applyPatch, patchMayBeFinished } from '../../../rescue/job/apply.ts';
 import { MIB, type Run } from '../../../rescue/units.ts';
+import { mustRun, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { aFewParts, cuts } from '../cuts.ts';
 import { edited, freeRuns, highest, NOTHING, scattered, TIME } from '../editing.ts';
 import { NtfsFileVolume } from './editing.ts';
 import { FAR_APART, layoutOf } from './index-layout.ts';
-import { makeNtfs, mountNtfs, scatterMft } from './volumes.ts';
+import { makeNtfs, mountNtfs, scatterMft, treeThroughMount } from './volumes.ts';
 
 /** A file that no folder lists yet, an extension that nothing names, a mirror that is written after its record. */
 const HARMLESS = ['ntfs.name-without-entry', 'ntfs.extension', 'ntfs.mirror'];
@@ -72,7 +74,48 @@ const requireBlocks = (device: MemoryDevice, when: string): void => {
 interface Counts {
   whole: number;
   torn: number;
+  /** Says what is wrong with a state as a mount shows it. `mirrored`: $MFTMirr is equal to its records. */
+  readonly judge?: (cut: MemoryDevice, mirrored: boolean) => string | undefined;
 }
+
+/** How often a state was mounted, and how often ntfs-3g declined to. */
+interface Mounts {
+  shown: number;
+  declined: number;
+}
+
+/**
+ * ntfs-3g mounts every fourth state of those that whole phases leave, and finds every file in it, and all states that it does not mount: it declines for one reason only: a record
+ * that is not the same in $MFTMirr; after `ntfsfix` it mounts that, too.
+ */
+const mountJudge = (path: string, root: string, mounts: Mounts): NonNullable<Counts['judge']> => {
+  mkdirSync(root);
+  const show = (): ReadonlyMap<string, string> | undefined => {
+    // Nothing is written: it does not matter that ntfs-3g is there for a moment after the mount has gone.
+    if (run('ntfs-3g', ['-o', 'ro,streams_interface=windows', path, root]).exit !== 0) return undefined;
+    try {
+      return treeThroughMount(root);
+    } finally {
+      mustRun('umount', [root]);
+    }
+  };
+  const expected = show();
+  if (expected === undefined) throw new Error('ntfs-3g does not mount it before');
+  let states = 0;
+  return (cut, mirrored) => {
+    states += 1;
+    if (states % 4 > 0 && mirrored) return undefined;
+    writeFileSync(path, cut.read(0, cut.size));
+    let found = show();
+    if ((found !== undefined) !== mirrored) return `mirror equal: ${mirrored}, mounted: ${!mirrored}`;
+    if (found === undefined) {
+      mounts.declined += 1;
+      mustRun('ntfsfix', [path]);
+      found = show();
+    } else mounts.shown += 1;
+    return isDeepStrictEqual(found, expected) ? undefined : 'ntfs-3g finds other files';
+  };
+};
 
 /** Makes a change, looks at every state that a cut can leave, and applies it. */
 const sweep = (
@@ -105,6 +148,8 @@ const sweep = (
         .some(({ code }) => code === 'ntfs.dirty');
       // Not before the mirror is as clean as the record: the next run would take it for damage.
       if (whole && dirty === (index === 0 || index >= last)) throw new Error(`${when}: dirty ${dirty}`);
+      const wrong = whole ? counts.judge?.(cut, !codes.includes('ntfs.mirror')) : undefined;
+      if (wrong !== undefined) throw new Error(`${when}: ${wrong}`);
     }
     if (!patchMayBeFinished(cut, made)) throw new Error(`${when}: it cannot be finished`);
     applyPatch(cut, made);
@@ -119,9 +164,13 @@ test('a claim and a release can be cut between any two phases, and finished from
   const mount = mountNtfs(t, path);
   for (let index = 0; index < 40; index += 1)
     writeFileSync(join(mount.path, `file ${index}`), 'x'.repeat(index * 40));
+  mkdirSync(join(mount.path, 'streams'));
+  for (const name of ['file', 'file:small', 'file:large'])
+    writeFileSync(join(mount.path, 'streams', name), name.repeat(300));
   mount.unmount();
   const device = MemoryDevice.of(readFileSync(path));
-  const counts = { whole: 0, torn: 0 };
+  const mounts = { shown: 0, declined: 0 };
+  const counts = { whole: 0, torn: 0, judge: mountJudge(path, join(temporaryFolder(t), 'mounted'), mounts) };
   const take = (name: string, runs: readonly Run[]): void =>
     sweep(device, counts, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
   take('first', highest(free(device), 150));
@@ -131,6 +180,7 @@ test('a claim and a release can be cut between any two phases, and finished from
   for (const name of ['first', 'a'.repeat(60), 'second', 'b'.repeat(60), 'c'.repeat(60)])
     sweep(device, counts, (editor) => release(editor, { name, time: TIME }));
   t.true(counts.whole > 60, `${counts.whole}`);
+  t.true(mounts.shown > 15 && mounts.declined > 5, JSON.stringify(mounts));
   t.true(counts.torn < counts.whole / 2, `${counts.torn} of ${counts.whole}`);
   writeFileSync(path, device.read(0, device.size));
   t.deepEqual(new NtfsFileVolume(path).problems(), []);

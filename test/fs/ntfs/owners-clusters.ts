@@ -1,9 +1,9 @@
-import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { normalise, subtract } from '../../../rescue/bytes/runs.ts';
 import type { Run } from '../../../rescue/units.ts';
 import { everythingSaid, mustRun, run } from '../../support/run.ts';
+import { temporaryFolder } from '../../support/temporary.ts';
 import { runsByNtfscluster } from './volumes.ts';
 
 /** What a claim lets grow and no release makes smaller: $MFT with its bitmap, and the index of the root. */
@@ -21,7 +21,9 @@ const setBits = (bytes: Uint8Array, count: number): Run[] => {
  * leave as it was, and a restore bring back, to the cluster. $MFT and the root's index are left out.
  */
 export const ntfsOwnersClusters = (path: string): Run[] => {
-  const root = mkdtempSync(join(tmpdir(), 'holdfast-ntfs-'));
+  const undos: (() => void)[] = [];
+  const root = join(temporaryFolder({ teardown: (undo) => undos.push(undo) }), 'mounted');
+  mkdirSync(root);
   // Nothing is written: it does not matter that ntfs-3g is still there for a moment after the mount has gone.
   const mounted = run('ntfs-3g', ['-o', 'ro,show_sys_files', path, root]);
   try {
@@ -42,6 +44,6 @@ export const ntfsOwnersClusters = (path: string): Run[] => {
     return [...subtract(inUse, normalise(held))];
   } finally {
     if (mounted.exit === 0) mustRun('umount', [root]);
-    rmdirSync(root);
+    for (const undo of undos) undo();
   }
 };

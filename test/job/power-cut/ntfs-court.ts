@@ -1,5 +1,7 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
-import type { HoldfastError } from '../../../rescue/errors.ts';
+import { type HoldfastError, isHoldfastError } from '../../../rescue/errors.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
 import { everythingSaid, mustRun, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
@@ -30,10 +32,17 @@ const accounting = (path: string, mayLeak: boolean): string[] => {
 const isOrphan = ({ detail, message }: HoldfastError): boolean =>
   detail.code === 'source-damaged' && /is not listed in its folder/.test(message);
 
-const hasProblem = (device: MemoryDevice, code: string): boolean =>
-  openNtfs(device)
-    .check()
-    .some((each) => each.code === code);
+const hasProblem = (device: MemoryDevice, code: string): boolean => {
+  try {
+    return openNtfs(device)
+      .check()
+      .some((each) => each.code === code);
+  } catch (error) {
+    // Record 0 itself.
+    if (isHoldfastError(error, 'corrupt')) return error.detail.code === code;
+    throw error;
+  }
+};
 
 /** ntfs-3g's programs and mount speak for NTFS. */
 export class NtfsCourt extends Court {
@@ -51,7 +60,7 @@ export class NtfsCourt extends Court {
     run('ntfsfix', ['-d', this.path]);
   }
 
-  /** A record or block of several sectors that was written in part: only chkdsk makes an index anew from the files' names, which does not run here. */
+  /** A record of several sectors that was written in part: only chkdsk would do without it, which does not run here. */
   override needsUs(device: MemoryDevice): boolean {
     return hasProblem(device, 'ntfs.update-sequence');
   }
@@ -72,7 +81,7 @@ export class NtfsCourt extends Court {
   }
 
   override mounts(): boolean {
-    const folder = temporaryFolder(this.cleanup);
+    const folder = this.#mountPoint();
     if (mountBy(this.path, folder, 'ro').exit !== 0) return false;
     mustRun('umount', [folder]);
     return true;
@@ -84,6 +93,13 @@ export class NtfsCourt extends Court {
 
   override faultsAfterOwner(device: MemoryDevice, tree: Contents): string[] {
     return this.#leaking(() => super.faultsAfterOwner(device, tree));
+  }
+
+  /** Below a folder of the test's, so that a mount that a killed test leaves is found and taken away. */
+  #mountPoint(): string {
+    const folder = join(temporaryFolder(this.cleanup), 'mounted');
+    mkdirSync(folder);
+    return folder;
   }
 
   #leaking<Result>(body: () => Result): Result {
@@ -102,7 +118,7 @@ export class NtfsCourt extends Court {
   }
 
   override contents(): Contents {
-    const folder = temporaryFolder(this.cleanup);
+    const folder = this.#mountPoint();
     const mounted = mountBy(this.path, folder, 'ro');
     if (mounted.exit !== 0) throw new Error(everythingSaid(mounted));
     try {
@@ -113,7 +129,7 @@ export class NtfsCourt extends Court {
   }
 
   override own(change: (folder: string) => void): Contents {
-    const folder = temporaryFolder(this.cleanup);
+    const folder = this.#mountPoint();
     const mounted = mountBy(this.path, folder, 'rw');
     if (mounted.exit !== 0) throw new Error(everythingSaid(mounted));
     try {
