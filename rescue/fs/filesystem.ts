@@ -184,8 +184,8 @@ export interface FileSystemDriver {
    */
   emptyLog(editor: Editor): void;
   /**
-   * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged,
-   * and comes to lie at `to`. Nothing to do for a file system that does not say.
+   * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged
+   * (0: not known), and comes to lie at `to`. Nothing to do for a file system that does not say.
    */
   moved(editor: Editor, places: { readonly from: ByteOffset; readonly to: ByteOffset }): void;
   /**

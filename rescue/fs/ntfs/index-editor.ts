@@ -213,13 +213,26 @@ export class IndexEditor {
 
   #rootFits(): boolean {
     const trial = this.#records.copy();
-    return this.#blocks.put(trial) && this.#putRoot(trial) && trial.hasRoomForList;
+    return this.#put(trial) && trial.hasRoomForList;
+  }
+
+  /** Root and blocks into the folder's records: what becomes shorter goes first, and makes room for the other. False if they do not fit. */
+  #put(records: FolderRecords): boolean {
+    const old = records.find(AT_INDEX_ROOT)!;
+    const shrinks = old.resident && this.#rootOver(old.value).length < old.value.length;
+    return shrinks
+      ? this.#putRoot(records) && this.#blocks.put(records)
+      : this.#blocks.put(records) && this.#putRoot(records);
+  }
+
+  #rootOver(old: Uint8Array): Uint8Array {
+    return rootValue(old, INDEX_ROOT.size, this.#root.entries);
   }
 
   #putRoot(records: FolderRecords): boolean {
     const old = records.find(AT_INDEX_ROOT)!;
     if (!old.resident) throw this.#full();
-    const value = rootValue(old.value, INDEX_ROOT.size, this.#root.entries);
+    const value = this.#rootOver(old.value);
     const { instance, flags } = old;
     const made = residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance, flags, value });
     return records.put(AT_INDEX_ROOT, made);
@@ -358,7 +371,7 @@ export class IndexEditor {
       const when = isNew ? 'prepare' : node.split ? 'trim' : phase;
       this.#blocks.write(when, vcn!, blockWith(block!, entries), isNew);
     }
-    if (!this.#blocks.put(this.#records) || !this.#putRoot(this.#records)) throw this.#full();
+    if (!this.#put(this.#records)) throw this.#full();
     this.#records.write(phase, full);
     if (!this.#blocks.hasFreed) return;
     this.#blocks.clearFreed();

@@ -7,13 +7,15 @@ import { isHoldfastError } from '../../../rescue/errors.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { requireContent } from '../../../rescue/fs/ntfs/content.ts';
 import { AT_ATTRIBUTE_LIST, AT_BITMAP, AT_DATA, FILE_MFT } from '../../../rescue/fs/ntfs/layout.ts';
+import { ntfsDriver } from '../../../rescue/fs/ntfs/ntfs.ts';
 import { ownAttributes } from '../../../rescue/fs/ntfs/record.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 import { MIB, type Run } from '../../../rescue/units.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { edited, NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { edited, NOTHING, TIME } from '../editing.ts';
+import { NtfsFileVolume } from './editing.ts';
 import { makeNtfs, mountNtfs, scatterMft } from './volumes.ts';
 
 /** A volume whose $MFT lies in gaps between other files, none of its records free. `more`: see `scatterMft`. */
@@ -115,7 +117,7 @@ test('where no record is left for an extension, the claim is refused and nothing
   const runs = [{ start: device.size / 512 - 2, length: 1 }];
   for (let index = 0; new NtfsVolume(device).file(FILE_MFT).list === undefined; index += 1) {
     mark(device, 64);
-    edited(device, (editor) => {
+    edited(ntfsDriver, device, (editor) => {
       claim(editor, { name: 'grow', runs, time: TIME, avoid: NOTHING });
       release(editor, { name: 'grow', time: TIME });
     });

@@ -20,6 +20,7 @@ import {
   NAME_INDEX,
   NON_RESIDENT_ATTRIBUTE,
 } from '../../../rescue/fs/ntfs/layout.ts';
+import { ntfsDriver } from '../../../rescue/fs/ntfs/ntfs.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { patch } from '../../../rescue/fs/ntfs/transaction.ts';
@@ -28,8 +29,8 @@ import { applyPatch } from '../../../rescue/job/apply.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
+import { edited, NOTHING, TIME } from '../editing.ts';
 import { Damaged, smallVolume } from './damage.ts';
-import { edited, NOTHING, TIME } from './editing.ts';
 import { makeNtfs, mountNtfs } from './volumes.ts';
 
 test('claims and releases on damaged records end with an error that says what is wrong, or with a patch', (t) => {
@@ -41,7 +42,7 @@ test('claims and releases on damaged records end with an error that says what is
   )!;
   const { start } = free;
   const request = { name: 'image', runs: [{ start: start + 10, length: 3 }], time: TIME, avoid: NOTHING };
-  edited(base, (editor) => claim(editor, request));
+  edited(ntfsDriver, base, (editor) => claim(editor, request));
   const volume = new NtfsVolume(base);
   // The system's records, and those of the folder and the file.
   const records = [FILE_MFT, FILE_MFTMIRR, FILE_VOLUME, FILE_ROOT, FILE_BITMAP, 64, 65];
@@ -81,7 +82,7 @@ test('likewise where $MFT and the folder have attribute lists', (t) => {
   };
   for (let index = 0; index < 24; index += 1) {
     const request = requestFor(base, `${index}`.padEnd(64, 'x'));
-    edited(base, (editor) => claim(editor, request));
+    edited(ntfsDriver, base, (editor) => claim(editor, request));
     if (index % 5 < 4) continue;
     // All records are marked: the next claim needs more of them.
     const opened = new NtfsVolume(base);
@@ -123,7 +124,9 @@ test('likewise where $MFT and the folder have attribute lists', (t) => {
 test('a name that the order of the index hides is not left behind', (t) => {
   const damaged = new Damaged(smallVolume(t));
   const runs = [{ start: damaged.volume.clusterCount - 2, length: 1 }];
-  edited(damaged.device, (editor) => claim(editor, { name: 'c', runs, time: TIME, avoid: NOTHING }));
+  edited(ntfsDriver, damaged.device, (editor) =>
+    claim(editor, { name: 'c', runs, time: TIME, avoid: NOTHING }),
+  );
   const { at } = damaged.attribute('/.holdfast', AT_INDEX_ROOT, NAME_INDEX);
   // `a.hfi` before `c.hfi` becomes `z.hfi`: `c.hfi` is not where it would be looked for.
   damaged.record(damaged.node('/.holdfast'), (bytes) => {
@@ -131,7 +134,7 @@ test('a name that the order of the index hides is not left behind', (t) => {
     bytes[name] = 'z'.charCodeAt(0);
   });
   const { message } = t.throws(() =>
-    edited(damaged.device, (editor) => release(editor, { name: 'c', time: TIME })),
+    edited(ntfsDriver, damaged.device, (editor) => release(editor, { name: 'c', time: TIME })),
   );
   t.regex(message, /not where the order of the index has it/);
 });
@@ -154,7 +157,9 @@ test('an index with a hole, whose blocks would be counted without it, is not cha
   });
   const runs = [{ start: damaged.volume.clusterCount - 2, length: 1 }];
   const { message } = t.throws(() =>
-    edited(damaged.device, (editor) => claim(editor, { name: 'c', runs, time: TIME, avoid: NOTHING })),
+    edited(ntfsDriver, damaged.device, (editor) =>
+      claim(editor, { name: 'c', runs, time: TIME, avoid: NOTHING }),
+    ),
   );
   t.regex(message, /has a hole/);
 });

@@ -8,13 +8,15 @@ import { allocatedRuns } from '../../../rescue/fs/ntfs/allocation.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
+import { ntfsDriver } from '../../../rescue/fs/ntfs/ntfs.ts';
 import { release } from '../../../rescue/fs/ntfs/release.ts';
 import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { edited, NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { edited, NOTHING, TIME } from '../editing.ts';
+import { NtfsFileVolume } from './editing.ts';
 import { makeNtfs } from './volumes.ts';
 
 /** Names of 64 characters: 17 entries fill a block, three a root. */
@@ -37,7 +39,7 @@ test('names come and go in any order: the tree grows to three levels and back, a
   const change = (number: number): void => {
     const name = nameOf(number);
     if (listed.delete(number)) {
-      edited(device, (editor) => release(editor, { name, time: TIME }));
+      edited(ntfsDriver, device, (editor) => release(editor, { name, time: TIME }));
       return;
     }
     const volume = new NtfsVolume(device);
@@ -48,7 +50,7 @@ test('names come and go in any order: the tree grows to three levels and back, a
     // Without a cluster for others, blocks change in place as long as there is room in them.
     const avoid = random(1)[0]! % 2 === 0 ? NOTHING : { has: () => true };
     try {
-      edited(device, (editor) => claim(editor, { name, runs, time: TIME, avoid }));
+      edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid }));
       listed.add(number);
     } catch (error) {
       if (!isHoldfastError(error, 'refused') || error.detail.code !== 'claim.no-space') throw error;
@@ -88,4 +90,28 @@ test('names come and go in any order: the tree grows to three levels and back, a
   t.true(total(before) - total(after) <= new NtfsVolume(device).recordCount - records + blockClusters);
   writeFileSync(path, device.read(0, device.size));
   t.deepEqual(new NtfsFileVolume(path).problems(), []);
+});
+
+test('names of any length come into a new folder, whose names move out of its record when that is full', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB });
+  const base = MemoryDevice.of(readFileSync(path));
+  let moved = 0;
+  for (let length = 1; length <= 64; length += 3) {
+    const device = base.snapshot();
+    const names = Array.from({ length: 8 }, (_, index) => `${'abcdefgh'[index]!}`.repeat(length));
+    for (const [index, name] of names.entries()) {
+      const runs = [{ start: 1300 + index, length: 1 }];
+      edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
+    }
+    const system = openNtfs(device);
+    t.deepEqual(system.check(), [], `${length}`);
+    t.deepEqual(
+      system.containers().map(({ name }) => name),
+      names,
+    );
+    const [folder] = findInRoot(new NtfsVolume(device), ['.holdfast']);
+    t.is(folder!.file.list, undefined, 'no attribute list is needed');
+    if (openNameIndex(folder!.file).blocks !== undefined) moved += 1;
+  }
+  t.true(moved > 15, `${moved}`);
 });
