@@ -71,7 +71,7 @@ test('claims and releases on damaged records end with an error that says what is
   t.true(outcomes.size > 6, [...outcomes.keys()].join(' '));
 });
 
-test('likewise where $MFT and the folder have attribute lists', (t) => {
+test('likewise where $MFT has an attribute list, and the folder blocks', (t) => {
   const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 8 * MIB, clusterSize: 512 });
   const base = MemoryDevice.of(readFileSync(path));
   const avoid = { has: (cluster: number): boolean => cluster % 2 === 0 };
@@ -92,9 +92,8 @@ test('likewise where $MFT and the folder have attribute lists', (t) => {
   }
   const volume = new NtfsVolume(base);
   const [folder] = findInRoot(volume, ['.holdfast']);
-  const listed = (folder!.file.list ?? []).map(({ reference }) => reference.number);
-  const records = [...new Set([FILE_MFT, 15, 16, FILE_ROOT, folder!.file.record.number, ...listed])];
-  t.true(records.length > 5, records.join(' '));
+  const listed = (volume.file(FILE_MFT).list ?? []).map(({ reference }) => reference.number);
+  const records = [...new Set([FILE_MFT, ...listed, FILE_ROOT, folder!.file.record.number])];
   t.true((volume.file(FILE_MFT).list ?? []).length > 4);
   const random = noiseSource('where else');
   const number = (): number => random(4).readUInt32LE();
