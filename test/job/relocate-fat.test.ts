@@ -4,20 +4,12 @@ import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../rescue/bytes/runs.ts';
 import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
 import { KIB, MIB, type Run } from '../../rescue/units.ts';
+import { populateFat } from '../fs/fat/content.ts';
+import { clustersByFsck, fsckFat } from '../fs/fat/fsck.ts';
+import { type Listed, mtools, treeByMtools, withoutContainers } from '../fs/fat/mtools.ts';
 import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
-import {
-  clustersByFsck,
-  type FatOptions,
-  forgetNextFree,
-  fsckFat,
-  type Listed,
-  makeFat,
-  mtools,
-  placesOf,
-  populateFat,
-  treeByMtools,
-  withoutContainers,
-} from '../fs/fat/volumes.ts';
+import { forgetNextFree, placesOf } from '../fs/fat/patching.ts';
+import { type FatOptions, makeFat } from '../fs/fat/volumes.ts';
 import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { extentsOf } from './cycle.ts';
