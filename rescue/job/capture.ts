@@ -1,6 +1,6 @@
 import { coalesce, totalLength } from '../bytes/runs.ts';
 import type { ReadableDevice } from '../device/device.ts';
-import { allSettled, readSoon } from '../device/soon.ts';
+import { allSettled, readSoon, readUncachedSoon } from '../device/soon.ts';
 import { type CodecChoice, encodeFrame } from '../image/codec.ts';
 import type { AddressSpace } from '../image/control.ts';
 import { MAX_FRAME_SIZE } from '../image/layout.ts';
@@ -64,14 +64,18 @@ function* batchesOf(capture: Capture): Generator<Batch> {
   if (frames.length > 0) yield { capture, frames, length: total };
 }
 
+const PAGE = 4096;
+
 /** Reads a batch with as few requests as its runs allow, all of them at the same time. */
 const readBatch = async ({ capture, frames }: Batch, region: Uint8Array): Promise<void> => {
   const { space, device } = capture;
+  // Past the page cache there is one copy less, and what others want to keep there stays; for that, pages must be whole.
+  const read = space.unit % PAGE === 0 ? readUncachedSoon : readSoon;
   let at = 0;
   const reads = [...coalesce(frames.flat())].map(({ start, length }) => {
     const target = region.subarray(at, at + length * space.unit);
     at += target.length;
-    return readSoon(device, space.start + start * space.unit, target);
+    return read(device, space.start + start * space.unit, target);
   });
   await allSettled(reads);
 };
@@ -98,6 +102,9 @@ const markZeros = (runs: readonly Run[], zeros: EncodedFrame['zeros']): RecordRu
   }
   return marked;
 };
+
+/** Batches that are read at the same time: past the page cache nobody else reads ahead. */
+const READS_AT_ONCE = 3;
 
 /** Reads, compresses and stores everything that is to be captured, in order. */
 export const captureAll = async (
@@ -148,6 +155,7 @@ export const captureAll = async (
       context.progress('capture', done, total);
       return writer.settled();
     },
+    READS_AT_ONCE,
   );
   await writer.endBulk();
 };

@@ -76,13 +76,14 @@ export class Pipeline {
 
   /**
    * For each item: `fill` puts its input into a region and names the task, or gives undefined to skip it; `take` gets the results
-   * in the order of the items. Both run on this thread, and may go on in the background: the next `fill` waits for the one before,
-   * a `take` only for the beginning of the one before. A region is theirs until their promises are settled.
+   * in the order of the items. Both run on this thread, and may go on in the background: `fillsAtOnce` of the one, while a `take`
+   * waits only for the beginning of the one before. A region is theirs until their promises are settled.
    */
   async process<Item, T extends FrameTask>(
     items: Iterable<Item>,
     fill: (item: Item, region: Uint8Array) => Awaitable<T | undefined>,
     take: (item: Item, result: FrameResult<T>, region: Uint8Array) => Awaitable<void>,
+    fillsAtOnce = 1,
   ): Promise<void> {
     const free = Array.from({ length: this.#regions }, (_, index) => index);
     /** One for each region in use; settles when the region is free again. Never rejects. */
@@ -90,15 +91,19 @@ export class Pipeline {
     const failures: unknown[] = [];
     /** When the latest item is taken: what `take` still does in the background is not waited for. */
     let taken: Promise<unknown> = Promise.resolve();
-    const begin = (item: Item, region: number, bytes: Uint8Array, task: T): void => {
-      const result = this.#run(region, task);
+    const filling: Promise<unknown>[] = [];
+    const begin = (item: Item, region: number): void => {
+      const bytes = this.#memory.subarray(region * REGION_SIZE, (region + 1) * REGION_SIZE);
+      const filled = (async () => fill(item, bytes))();
+      filling.push(filled.catch(() => {}));
+      const result = filled.then((task) => task && this.#run(region, task));
       // An error is met where the result is awaited, however late that is.
       result.catch(() => {});
       const before = taken;
       const turn = (async () => {
         await before;
         const found = await result;
-        return { rest: failures.length > 0 ? undefined : take(item, found, bytes) };
+        return { rest: found === undefined || failures.length > 0 ? undefined : take(item, found, bytes) };
       })();
       taken = turn.catch(() => {});
       const end: Promise<void> = turn
@@ -116,12 +121,9 @@ export class Pipeline {
     try {
       for (const item of items) {
         while (free.length === 0) await Promise.race(inUse);
+        while (filling.length >= fillsAtOnce) await filling.shift();
         if (failures.length > 0) break;
-        const region = free.pop()!;
-        const bytes = this.#memory.subarray(region * REGION_SIZE, (region + 1) * REGION_SIZE);
-        const task = await fill(item, bytes);
-        if (task === undefined) free.push(region);
-        else begin(item, region, bytes, task);
+        begin(item, free.pop()!);
       }
     } catch (error) {
       failures.push(error);
