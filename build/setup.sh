@@ -18,12 +18,12 @@ TEST="$START dosfstools mtools gdisk psmisc binutils xz-utils partclone zstd tmu
 # strip takes 30 MB of symbols off the executable.
 BUILD="$NODE binutils"
 # What we measure ourselves against.
-BENCH="$START partclone zstd"
+BENCH="$START partclone zstd ntfs-3g"
 # The bootable medium: GRUB for BIOS, the FAT image for UEFI, the ISO. (Kernel, busybox and the signed boot loaders are
 # downloaded by the build, not installed.)
 ISO="$BUILD grub-common grub-pc-bin mtools ncurses-base xorriso zstd"
 # Machines that boot from it and from restored disks, in QEMU with BIOS and UEFI.
-BOOT="$START $ISO dosfstools gdisk tmux qemu-system-x86 ovmf grub2-common busybox-static cpio"
+BOOT="$START $ISO dosfstools ntfs-3g gdisk tmux qemu-system-x86 ovmf grub2-common busybox-static cpio"
 
 cd "$(dirname "$0")/.."
 say() { echo "holdfast setup: $*" >&2; }

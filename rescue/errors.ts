@@ -37,25 +37,31 @@ export interface ErrorDetail {
 export class HoldfastError extends Error {
   readonly kind: ErrorKind;
   readonly detail: ErrorDetail;
+  /** The message without the way out. */
+  readonly reason: string;
 
   constructor(kind: ErrorKind, message: string, detail: ErrorDetail) {
-    super(describe(message, detail), detail.cause === undefined ? undefined : { cause: detail.cause });
+    const reason = reasonOf(message, detail);
+    super(withWayOut(reason, detail), detail.cause === undefined ? undefined : { cause: detail.cause });
     this.name = 'HoldfastError';
+    this.reason = reason;
     this.kind = kind;
     this.detail = detail;
   }
 }
 
-const describe = (message: string, detail: ErrorDetail): string => {
+const reasonOf = (message: string, detail: ErrorDetail): string => {
   let text = message;
   if (detail.structure !== undefined) text = `${detail.structure}: ${text}`;
   if (detail.offset !== undefined) text += ` at byte position ${detail.offset}`;
   if (detail.expected !== undefined) text += `, expected ${detail.expected}`;
   if (detail.found !== undefined) text += `, found ${detail.found}`;
-  // What was found may be a sentence of its own.
-  if (detail.wayOut !== undefined) text = `${text.replace(/\.+$/, '')}. ${detail.wayOut}`;
   return text;
 };
+
+/** What was found may be a sentence of its own. */
+const withWayOut = (reason: string, { wayOut }: ErrorDetail): string =>
+  wayOut === undefined ? reason : `${reason.replace(/\.+$/, '')}. ${wayOut}`;
 
 type Thrower = (message: string, detail: ErrorDetail) => HoldfastError;
 const of =

@@ -2,6 +2,7 @@ import { SpanSet } from '../bytes/runs.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
 import type { ReadableDevice } from './device.ts';
+import { allSettled, readSoon, readUncachedSoon } from './soon.ts';
 
 /** A device some bytes of which are known to mean nothing: they are not read and count as zeros. */
 export class BlankedReader implements ReadableDevice {
@@ -33,6 +34,18 @@ export class BlankedReader implements ReadableDevice {
 
   readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
     this.#eachOther(offset, target, (at, part) => this.#below.readUncachedInto(at, part));
+  }
+
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    const reads: Promise<void>[] = [];
+    this.#eachOther(offset, target, (at, part) => reads.push(readSoon(this.#below, at, part)));
+    await allSettled(reads);
+  }
+
+  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    const reads: Promise<void>[] = [];
+    this.#eachOther(offset, target, (at, part) => reads.push(readUncachedSoon(this.#below, at, part)));
+    await allSettled(reads);
   }
 
   /** Zeros what is blank and calls `read` for all that lies between. */

@@ -1,6 +1,7 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
 import { readNew } from './bounds.ts';
 import type { Device, ReadableDevice } from './device.ts';
+import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
 
 /** What went through a device since it was wrapped. Failed requests do not count. */
 export interface Traffic {
@@ -51,6 +52,16 @@ export class CountingReader implements ReadableDevice {
     this.#countRead(target.length);
   }
 
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    await readSoon(this.#below, offset, target);
+    this.#countRead(target.length);
+  }
+
+  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    await readUncachedSoon(this.#below, offset, target);
+    this.#countRead(target.length);
+  }
+
   #countRead(bytes: ByteLength): void {
     const { bytesRead, reads } = this.#traffic;
     this.#traffic = { ...this.#traffic, bytesRead: bytesRead + bytes, reads: reads + 1 };
@@ -77,6 +88,11 @@ export class CountingDevice extends CountingReader implements Device {
 
   write(offset: ByteOffset, data: Uint8Array): void {
     this.#below.write(offset, data);
+    this.countWrite(data.length);
+  }
+
+  async writeSoon(offset: ByteOffset, data: Uint8Array): Promise<void> {
+    await writeSoon(this.#below, offset, data);
     this.countWrite(data.length);
   }
 

@@ -1,4 +1,5 @@
-import { closeSync, fdatasyncSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, read, readSync, write, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { ioError, refused } from '../errors.ts';
 import { type ByteLength, type ByteOffset, GIB } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
@@ -8,6 +9,9 @@ import { ioFailure } from './failure.ts';
 
 /** read(2) and write(2) transfer at most 0x7ffff000 bytes at once. */
 const CALL_LIMIT = 1 * GIB;
+
+const readLater = promisify(read);
+const writeLater = promisify(write);
 
 export interface DescriptorOptions {
   readonly name: string;
@@ -56,6 +60,21 @@ export class DescriptorDevice implements Device, Closable {
     }
   }
 
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    this.#checkOpen(offset, target.length);
+    let done = 0;
+    while (done < target.length) {
+      const wanted = Math.min(target.length - done, CALL_LIMIT);
+      const { bytesRead } = await readLater(this.#descriptor, target, done, wanted, offset + done).catch(
+        (error: unknown) => {
+          throw ioFailure('read', this.name, error, offset + done);
+        },
+      );
+      if (bytesRead === 0) throw this.#cutShort(offset, target.length, done);
+      done += bytesRead;
+    }
+  }
+
   read(offset: ByteOffset, length: ByteLength): Uint8Array {
     return readNew(this, offset, length);
   }
@@ -76,19 +95,25 @@ export class DescriptorDevice implements Device, Closable {
     if (got < target.length) throw this.#cutShort(offset, target.length, got);
   }
 
+  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    const direct = this.#openDirect();
+    if (direct === null) {
+      await this.readIntoSoon(offset, target);
+      return;
+    }
+    this.#checkOpen(offset, target.length);
+    const got = await direct.readIntoSoon(offset, target).catch((error: unknown) => {
+      throw ioFailure('read', this.name, error, offset);
+    });
+    if (got < target.length) throw this.#cutShort(offset, target.length, got);
+  }
+
   get uncachedReads(): boolean {
     return this.#openDirect() !== null;
   }
 
   write(offset: ByteOffset, data: Uint8Array): void {
-    this.#checkOpen(offset, data.length);
-    if (!this.writable) {
-      throw refused(`${this.name} was opened for reading only`, {
-        code: 'read-only',
-        offset,
-        wayOut: 'Nothing was written.',
-      });
-    }
+    this.#checkWritable(offset, data.length);
     let done = 0;
     while (done < data.length) {
       let put: number;
@@ -98,15 +123,23 @@ export class DescriptorDevice implements Device, Closable {
       } catch (error) {
         throw ioFailure('write', this.name, error, offset + done);
       }
-      if (put === 0) {
-        throw ioError(`cannot write ${this.name}: nothing more is accepted`, {
-          code: 'short-write',
-          offset: offset + done,
-          expected: data.length,
-          found: done,
-        });
-      }
+      if (put === 0) throw this.#full(offset, data.length, done);
       done += put;
+    }
+  }
+
+  async writeSoon(offset: ByteOffset, data: Uint8Array): Promise<void> {
+    this.#checkWritable(offset, data.length);
+    let done = 0;
+    while (done < data.length) {
+      const wanted = Math.min(data.length - done, CALL_LIMIT);
+      const { bytesWritten } = await writeLater(this.#descriptor, data, done, wanted, offset + done).catch(
+        (error: unknown) => {
+          throw ioFailure('write', this.name, error, offset + done);
+        },
+      );
+      if (bytesWritten === 0) throw this.#full(offset, data.length, done);
+      done += bytesWritten;
     }
   }
 
@@ -147,6 +180,25 @@ export class DescriptorDevice implements Device, Closable {
   #checkOpen(offset: ByteOffset, length: ByteLength): void {
     if (this.#closed) throw ioError(`${this.name} has been closed`, { code: 'closed', offset });
     checkBounds(this, offset, length);
+  }
+
+  #checkWritable(offset: ByteOffset, length: ByteLength): void {
+    this.#checkOpen(offset, length);
+    if (this.writable) return;
+    throw refused(`${this.name} was opened for reading only`, {
+      code: 'read-only',
+      offset,
+      wayOut: 'Nothing was written.',
+    });
+  }
+
+  #full(offset: ByteOffset, expected: ByteLength, found: ByteLength): unknown {
+    return ioError(`cannot write ${this.name}: nothing more is accepted`, {
+      code: 'short-write',
+      offset: offset + found,
+      expected,
+      found,
+    });
   }
 
   #cutShort(offset: ByteOffset, expected: ByteLength, found: ByteLength): unknown {

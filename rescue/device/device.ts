@@ -1,8 +1,9 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
 
 /**
- * A random-access range of bytes: a disk, a file, a window of either, an overlay, ... All calls are synchronous and
- * positional. Everything above this layer reads and writes through these interfaces only.
+ * A random-access range of bytes: a disk, a file, a window of either, an overlay, ... All calls are positional, and synchronous
+ * but for those named `...Soon`, which are for bulk data and called through `soon.ts`: not every device has them. Everything
+ * above this layer reads and writes through these interfaces only.
  */
 export interface ReadableDevice {
   /** For people: the path, and for a window what it is a window of. */
@@ -24,11 +25,14 @@ export interface ReadableDevice {
   readUncachedInto(offset: ByteOffset, target: Uint8Array): void;
   /** Whether `readUncachedInto` really goes past the page cache. */
   readonly uncachedReads: boolean;
+  readIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
+  readUncachedIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
 }
 
 export interface Device extends ReadableDevice {
   /** Writes all of `data` at `offset` or throws `io`. What is on the medium before the next `flush` is undefined. */
   write(offset: ByteOffset, data: Uint8Array): void;
+  writeSoon?(offset: ByteOffset, data: Uint8Array): Promise<void>;
   /** Returns when everything written so far is on the medium. */
   flush(): void;
 }

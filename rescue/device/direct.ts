@@ -1,4 +1,5 @@
-import { closeSync, constants, openSync, readSync } from 'node:fs';
+import { closeSync, constants, openSync, read, readSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { type ByteLength, type ByteOffset, KIB, MIB, roundDown, roundUp } from '../units.ts';
 import { errnoOf } from './failure.ts';
 
@@ -9,6 +10,8 @@ import { errnoOf } from './failure.ts';
 const ALIGNMENT = 4 * KIB;
 const BOUNCE_SIZE = 1 * MIB;
 const WASM_PAGE = 64 * KIB;
+
+const readLater = promisify(read);
 
 /** TypeScript declares this in its library for browsers only. */
 declare const WebAssembly: {
@@ -85,6 +88,28 @@ export class DirectReader {
       done += useful;
     }
     return done;
+  }
+
+  /** The same without waiting, where memory, offset and length are aligned; elsewhere it waits. */
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<ByteLength> {
+    const aligned =
+      target.buffer instanceof SharedArrayBuffer &&
+      [target.byteOffset, offset, target.length].every((each) => each % ALIGNMENT === 0);
+    if (!aligned) return this.readInto(offset, target);
+    let done = 0;
+    while (done < target.length) {
+      const { bytesRead } = await readLater(
+        this.#descriptor,
+        target,
+        done,
+        target.length - done,
+        offset + done,
+      );
+      done += bytesRead;
+      // A short read may end at the end of the file, or anywhere else: then the rest is not aligned any more.
+      if (bytesRead === 0 || bytesRead % ALIGNMENT !== 0) break;
+    }
+    return done < target.length ? done + this.readInto(offset + done, target.subarray(done)) : done;
   }
 
   close(): void {

@@ -3,6 +3,7 @@ import { type HoldfastError, refused } from '../errors.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
 import type { Device } from './device.ts';
+import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
 
 /** What a container asks to be kept, in bytes of the guarded device. */
 export interface Protection {
@@ -101,13 +102,31 @@ export class Guard implements Device {
     this.#below.readUncachedInto(offset, target);
   }
 
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    await readSoon(this.#below, offset, target);
+  }
+
+  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    await readUncachedSoon(this.#below, offset, target);
+  }
+
   /** Throws `refused` (`guard.sealed`, `guard.mutable`) before any of it is written. */
   write(offset: ByteOffset, data: Uint8Array): void {
-    checkBounds(this, offset, data.length);
-    this.#refuseSealed(offset, data.length);
-    const span = { start: offset, length: data.length };
+    this.#refuse(offset, data.length);
+    this.#below.write(offset, data);
+  }
+
+  /** The same. What is protected only while the write is under way does not stop it: wait for it first. */
+  async writeSoon(offset: ByteOffset, data: Uint8Array): Promise<void> {
+    this.#refuse(offset, data.length);
+    await writeSoon(this.#below, offset, data);
+  }
+
+  #refuse(offset: ByteOffset, length: ByteLength): void {
+    checkBounds(this, offset, length);
+    this.#refuseSealed(offset, length);
     for (const [imageId, image] of this.#images) {
-      for (const hit of image.mutable.within(span)) {
+      for (const hit of image.mutable.within({ start: offset, length })) {
         throw guardError(
           `write into the mutable area of image ${imageId}`,
           'guard.mutable',
@@ -115,7 +134,6 @@ export class Guard implements Device {
         );
       }
     }
-    this.#below.write(offset, data);
   }
 
   flush(): void {

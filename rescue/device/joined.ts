@@ -1,6 +1,7 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
 import type { ReadableDevice } from './device.ts';
+import { allSettled, readSoon, readUncachedSoon } from './soon.ts';
 
 /** Several devices one behind the other, read only: the files of a container. */
 export class JoinedDevice implements ReadableDevice {
@@ -35,6 +36,20 @@ export class JoinedDevice implements ReadableDevice {
   readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
     checkBounds(this, offset, target.length);
     this.#each(offset, target, (device, at, piece) => device.readUncachedInto(at, piece));
+  }
+
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    checkBounds(this, offset, target.length);
+    const reads: Promise<void>[] = [];
+    this.#each(offset, target, (device, at, piece) => reads.push(readSoon(device, at, piece)));
+    await allSettled(reads);
+  }
+
+  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    checkBounds(this, offset, target.length);
+    const reads: Promise<void>[] = [];
+    this.#each(offset, target, (device, at, piece) => reads.push(readUncachedSoon(device, at, piece)));
+    await allSettled(reads);
   }
 
   #each(

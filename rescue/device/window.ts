@@ -2,6 +2,7 @@ import { corrupt } from '../errors.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
 import type { Device, ReadableDevice } from './device.ts';
+import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
 
 /** A byte range of another device, read only. Offset 0 is the range's first byte. */
 export class ReadableWindow implements ReadableDevice {
@@ -53,6 +54,16 @@ export class ReadableWindow implements ReadableDevice {
     checkBounds(this, offset, target.length);
     this.#below.readUncachedInto(this.start + offset, target);
   }
+
+  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    checkBounds(this, offset, target.length);
+    await readSoon(this.#below, this.start + offset, target);
+  }
+
+  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    checkBounds(this, offset, target.length);
+    await readUncachedSoon(this.#below, this.start + offset, target);
+  }
 }
 
 /** A byte range of another device, read and write. */
@@ -67,6 +78,11 @@ export class Window extends ReadableWindow implements Device {
   write(offset: ByteOffset, data: Uint8Array): void {
     checkBounds(this, offset, data.length);
     this.#below.write(this.start + offset, data);
+  }
+
+  async writeSoon(offset: ByteOffset, data: Uint8Array): Promise<void> {
+    checkBounds(this, offset, data.length);
+    await writeSoon(this.#below, this.start + offset, data);
   }
 
   /** Flushes all of the device below. */

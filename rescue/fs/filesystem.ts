@@ -112,6 +112,8 @@ export interface FileSystem {
   blank(): Iterable<Run>;
   /** Clusters marked as bad: never read, never given to a container. */
   bad(): Iterable<Run>;
+  /** Clusters, in use or free, that the file system keeps for its own growth as long as there are others: a container lies there last. A few runs. */
+  reserved(): Iterable<Run>;
   /** Every file and folder, root included (`/`), each once per name; order is the file system's own. */
   walk(): Iterable<FileEntry>;
   excludes(): readonly Exclude[];
@@ -182,8 +184,8 @@ export interface FileSystemDriver {
    */
   emptyLog(editor: Editor): void;
   /**
-   * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged,
-   * and comes to lie at `to`. Nothing to do for a file system that does not say.
+   * Puts right what the volume itself says of its place on the disk: in bytes from the disk's start, it lay at `from` when it was imaged
+   * (0: not known), and comes to lie at `to`. Nothing to do for a file system that does not say.
    */
   moved(editor: Editor, places: { readonly from: ByteOffset; readonly to: ByteOffset }): void;
   /**

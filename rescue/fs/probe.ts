@@ -5,14 +5,14 @@ import { fatDriver } from './fat/fat.ts';
 import type { FileSystemDriver } from './filesystem.ts';
 import { ntfsDriver } from './ntfs/ntfs.ts';
 
+export interface OtherContent {
+  /** `XFS`, `LUKS2 (encrypted)`, `empty (all zeros)`, `unknown`, ... */
+  readonly other: string;
+  readonly wayOut: string;
+}
+
 /** What is on a device: a file system that a driver handles, or the name of something else and what to do about it. */
-export type ProbeResult =
-  | { readonly driver: FileSystemDriver }
-  | {
-      /** `XFS`, `LUKS2 (encrypted)`, `empty (all zeros)`, `unknown`, ... */
-      readonly other: string;
-      readonly wayOut: string;
-    };
+export type ProbeResult = { readonly driver: FileSystemDriver } | OtherContent;
 
 /** In this order: ext leaves the place of a boot sector to boot code, which may look like FAT's. */
 const DRIVERS: readonly FileSystemDriver[] = [extDriver, fatDriver, ntfsDriver];

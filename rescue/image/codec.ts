@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import * as xzModule from 'xz-decompress';
 import { corrupt, unsupported } from '../errors.ts';
-import type { ByteLength } from '../units.ts';
+import { type ByteLength, KIB } from '../units.ts';
 import { CODEC, type Codec, MAX_FRAME_SIZE } from './layout.ts';
 
 // The package is CommonJS whose names Node cannot see; its types describe an ES module.
@@ -24,6 +24,19 @@ const MIN_CHUNK = 64;
 
 const NAMES = new Map<number, Codec>(Object.entries(CODEC).map(([name, code]) => [code, name as Codec]));
 export const codecName = (code: number): Codec | undefined => NAMES.get(code);
+
+/** Shorter arrays may share their memory with others: Node takes them from a pool. */
+const OWN_MEMORY = 128 * KIB;
+
+/**
+ * Gives back the memory of what `encodeFrame` or `decodeFrame` returned, after its last use: the collector would come for it late,
+ * and each time go through all that is alive. What shares its memory with others is left alone.
+ */
+export const discard = (bytes: Uint8Array): void => {
+  const { buffer } = bytes;
+  if (buffer instanceof ArrayBuffer && bytes.byteOffset === 0 && buffer.byteLength >= OWN_MEMORY)
+    buffer.transfer(0);
+};
 
 /**
  * Encodes one frame. A frame that does not become smaller is stored as it is: incompressible data costs nothing at

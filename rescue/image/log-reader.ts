@@ -1,4 +1,6 @@
+import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
+import { readSoon } from '../device/soon.ts';
 import { corrupt } from '../errors.ts';
 import type { ByteLength } from '../units.ts';
 import { decodeFrame } from './codec.ts';
@@ -39,6 +41,19 @@ export interface Record {
   readonly length: ByteLength;
 }
 
+/** Slots that lie one behind the other and are read, or being read, before they are asked for. */
+interface Ahead {
+  readonly first: number;
+  readonly slots: number;
+  readonly bytes: Uint8Array;
+  /** Never rejects. */
+  readonly settled: Promise<void>;
+  loaded: boolean;
+}
+
+const holds = ({ first, slots }: Pick<Ahead, 'first' | 'slots'>, index: number): boolean =>
+  first <= index && index < first + slots;
+
 /** Reads the log through the slots. `readAhead` (in slots) is 1 for scattered reading, more for sequential. */
 export class LogReader {
   readonly #source: SlotSource;
@@ -48,6 +63,11 @@ export class LogReader {
   #cacheSlots = 0;
   /** Grows to what is read at once, then stays. */
   #cache: Uint8Array = new Uint8Array(0);
+  #ahead: Ahead[] = [];
+  /** Arrays of `#readAhead` slots that are free again. */
+  readonly #spare: Uint8Array[] = [];
+  /** Slots before this one are not read ahead any more: it failed there. */
+  #aheadFrom = 0;
 
   constructor(source: SlotSource, readAhead = 16) {
     this.#source = source;
@@ -61,28 +81,100 @@ export class LogReader {
 
   /** The whole slot with this index, its identity checked. Throws `corrupt` (`slot.lost`), `io`. */
   #slot(index: number, wanted: number): Uint8Array {
-    const { homes, device } = this.#source;
-    const { slotSize } = homes;
-    const cached = index - this.#cacheFirst;
-    if (cached >= 0 && cached < this.#cacheSlots) return this.#checked(index, cached);
-    const home = homes.homeOf(index);
-    const slots = Math.min(
-      homes.contiguousFrom(index),
-      Math.max(wanted, this.#readAhead),
-      Math.floor((device.size - home) / slotSize),
-    );
-    if (slots < 1) throw this.#lost(index, 'outside the device');
-    if (this.#cache.length < slots * slotSize) this.#cache = new Uint8Array(slots * slotSize);
-    this.#cacheSlots = 0;
-    device.readInto(home, this.#cache.subarray(0, slots * slotSize));
-    this.#cacheFirst = index;
-    this.#cacheSlots = slots;
-    return this.#checked(index, 0);
+    const ahead = this.#ahead.find((each) => each.loaded && holds(each, index));
+    if (ahead !== undefined) return this.#checked(index, ahead.bytes, index - ahead.first);
+    if (!holds({ first: this.#cacheFirst, slots: this.#cacheSlots }, index)) this.#fill(index, wanted);
+    return this.#checked(index, this.#cache, index - this.#cacheFirst);
   }
 
-  #checked(index: number, place: number): Uint8Array {
+  #fill(index: number, wanted: number): void {
+    const { device, homes } = this.#source;
+    const slots = this.#stretch(index, Math.max(wanted, this.#readAhead));
+    if (slots < 1) throw this.#lost(index, 'outside the device');
+    const load = (count: number): void => {
+      const length = count * homes.slotSize;
+      if (this.#cache.length < length) this.#cache = new Uint8Array(length);
+      this.#cacheSlots = 0;
+      device.readInto(homes.homeOf(index), this.#cache.subarray(0, length));
+      this.#cacheFirst = index;
+      this.#cacheSlots = count;
+    };
+    try {
+      load(slots);
+    } catch (error) {
+      // A bad place further on must not take this slot with it.
+      if (slots === 1 || !isLocalFailure(error)) throw error;
+      load(1);
+    }
+  }
+
+  /** How many slots from this one on can be read at once, `most` at most. */
+  #stretch(index: number, most: number): number {
+    const { homes, device } = this.#source;
+    const inside = Math.floor((device.size - homes.homeOf(index)) / homes.slotSize);
+    return Math.min(homes.contiguousFrom(index), most, inside);
+  }
+
+  /**
+   * Reads these bytes of the log, and begins with what comes behind them, so that the calls below need not wait for the disk.
+   * Never rejects: what cannot be read now is read, and fails, when it is asked for.
+   */
+  async prefetch(logOffset: number, length: ByteLength): Promise<void> {
+    const end = Math.min(logOffset + length, this.#source.logLength);
+    if (logOffset < 0 || end <= logOffset) return;
+    const first = this.#slotAt(logOffset);
+    const last = this.#slotAt(end - 1);
+    const beyond = last + this.#readAhead;
+    this.#forget(({ first: from, slots }) => from + slots <= first || from > beyond);
+    let next = Math.max(first, this.#aheadFrom);
+    while (next <= last) next += this.#begin(next);
+    if (next <= this.#slotAt(this.#source.logLength - 1)) this.#begin(next);
+    await Promise.all(this.#ahead.filter((each) => each.first <= last).map((each) => each.settled));
+  }
+
+  /** Resolves when no read is under way any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#ahead.map((each) => each.settled));
+  }
+
+  #slotAt(logOffset: number): number {
+    return dataSlotIndex(Math.floor(logOffset / this.#capacity));
+  }
+
+  /** Begins to read from this slot on, unless that is done. Returns how many slots that is. */
+  #begin(index: number): number {
+    const known = this.#ahead.find((each) => holds(each, index));
+    if (known !== undefined) return known.first + known.slots - index;
+    const { device, homes } = this.#source;
+    if (index >= homes.slotCount) return 1;
+    const slots = this.#stretch(index, this.#readAhead);
+    if (slots < 1) return 1;
+    const buffer = this.#spare.pop() ?? new Uint8Array(this.#readAhead * homes.slotSize);
+    const bytes = buffer.subarray(0, slots * homes.slotSize);
+    const settled = readSoon(device, homes.homeOf(index), bytes).then(
+      () => {
+        ahead.loaded = true;
+      },
+      () => {
+        this.#aheadFrom = Math.max(this.#aheadFrom, index + slots);
+      },
+    );
+    const ahead: Ahead = { first: index, slots, bytes: buffer, settled, loaded: false };
+    this.#ahead.push(ahead);
+    return slots;
+  }
+
+  #forget(isDone: (ahead: Ahead) => boolean): void {
+    for (const each of this.#ahead.filter(isDone)) {
+      each.loaded = false;
+      void each.settled.then(() => this.#spare.push(each.bytes));
+    }
+    this.#ahead = this.#ahead.filter((each) => !isDone(each));
+  }
+
+  #checked(index: number, bytes: Uint8Array, place: number): Uint8Array {
     const { slotSize } = this.#source.homes;
-    const slot = this.#cache.subarray(place * slotSize, (place + 1) * slotSize);
+    const slot = bytes.subarray(place * slotSize, (place + 1) * slotSize);
     const same =
       hasSlotMagic(slot) &&
       SLOT_HEADER.get(slot, 'slot_index') === index &&

@@ -1,4 +1,5 @@
 import type { Device } from '../device/device.ts';
+import { allSettled, writeSoon } from '../device/soon.ts';
 import { refused } from '../errors.ts';
 import { type ByteOffset, MIB, roundUp } from '../units.ts';
 import type { SlotHomes } from './extents.ts';
@@ -42,13 +43,20 @@ export const placeOf = (
   };
 };
 
-/** Cuts the log into data slots and writes them in order. Holds at most `WRITE_SIZE` bytes. */
+/**
+ * Cuts the log into data slots and writes them in order. Holds at most `WRITE_SIZE` bytes, and between `beginBulk` and `endBulk`
+ * as much again for each write that is under way.
+ */
 export class LogWriter {
   readonly #device: Device;
   readonly #homes: SlotHomes;
   readonly #template: Uint8Array;
   readonly #capacity: number;
-  readonly #chunk: Uint8Array;
+  #chunk: Uint8Array;
+  /** Chunks that no write needs any more. */
+  readonly #spare: Uint8Array[] = [];
+  readonly #underWay = new Set<Promise<void>>();
+  #inBulk = false;
   /** Slot index of the first slot in the chunk, and how many complete slots it holds. */
   #chunkFirst: number;
   #chunkSlots = 0;
@@ -129,14 +137,48 @@ export class LogWriter {
     if (!follows || (this.#chunkSlots + 1) * slotSize > WRITE_SIZE) this.#writeChunk();
   }
 
+  /** From now on, writes are not waited for. */
+  beginBulk(): void {
+    this.#inBulk = true;
+  }
+
+  /** Resolves when the writes that were begun so far are done. Throws `io`. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+
+  /** Waits for all writes; from now on, each is waited for at once. Throws `io`. */
+  async endBulk(): Promise<void> {
+    this.#inBulk = false;
+    await allSettled([...this.#underWay]);
+  }
+
   #writeChunk(): void {
     if (this.#chunkSlots > 0) {
-      const bytes = this.#chunk.subarray(0, this.#chunkSlots * this.#homes.slotSize);
-      this.#device.write(this.#homes.homeOf(this.#chunkFirst), bytes);
+      const chunk = this.#chunk;
+      const bytes = chunk.subarray(0, this.#chunkSlots * this.#homes.slotSize);
+      const home = this.#homes.homeOf(this.#chunkFirst);
+      if (this.#inBulk) {
+        this.#begin(home, bytes, chunk);
+        this.#chunk = this.#spare.pop() ?? new Uint8Array(WRITE_SIZE);
+      } else this.#device.write(home, bytes);
     }
     this.#chunk.fill(0);
     this.#chunkSlots = 0;
     this.#chunkFirst = dataSlotIndex(this.#slots);
+  }
+
+  /** One that failed stays among those that are under way: whoever waits is told. */
+  #begin(home: ByteOffset, bytes: Uint8Array, chunk: Uint8Array): void {
+    const write = writeSoon(this.#device, home, bytes);
+    this.#underWay.add(write);
+    write.then(
+      () => {
+        this.#underWay.delete(write);
+        this.#spare.push(chunk);
+      },
+      () => {},
+    );
   }
 
   /** Completes the last slot, adds empty ones up to `slots` in all, and writes what is held. */

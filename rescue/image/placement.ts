@@ -1,4 +1,4 @@
-import { totalLength } from '../bytes/runs.ts';
+import { intersect, subtract, totalLength } from '../bytes/runs.ts';
 import { refused } from '../errors.ts';
 import {
   type ByteLength,
@@ -8,6 +8,7 @@ import {
   MIB,
   type Run,
   roundDown,
+  roundUp,
 } from '../units.ts';
 import { MAX_SLOT_SIZE, MIN_SLOT_SIZE } from './layout.ts';
 
@@ -23,6 +24,8 @@ export interface Placement {
 export interface PlacementRequest {
   /** Free clusters, ascending; read anew for each slot size that is tried. */
   free(): Iterable<Run>;
+  /** Clusters that come last, ascending: see `FileSystem.reserved`. */
+  reserved?(): Iterable<Run>;
   readonly clusterSize: ByteLength;
   readonly clusterBase: ByteOffset;
   /** Bytes that will do even if nothing can be compressed. */
@@ -72,7 +75,8 @@ class Highest {
 }
 
 /**
- * Chooses where a container may lie: the highest free extents of at least 1 MiB, then the highest smaller ones. The
+ * Chooses where a container may lie: the highest free extents of at least 1 MiB, then the highest smaller ones, then what the file system
+ * would rather keep. The
  * slot size is the largest that makes room enough, and as much room as is wanted is taken if it is there. Throws `refused` (`no-space`) when even the smallest does not.
  */
 export const planPlacement = (request: PlacementRequest): Placement => {
@@ -83,16 +87,24 @@ export const planPlacement = (request: PlacementRequest): Placement => {
     const unit = Math.max(slotSize, clusterSize);
     const large = new Highest(wanted);
     const small = new Highest(wanted);
-    for (const run of request.free()) {
+    const reserved = [...(request.reserved?.() ?? [])];
+    const add = (run: Run, last?: Highest): void => {
       const length = Math.floor((run.length * clusterSize) / unit) * unit;
-      if (length === 0) continue;
+      if (length === 0) return;
       const start = clusterBase + run.start * clusterSize;
       // What does not fill a unit stays free at the low end, so that the top is as high as it can be.
       const extent = { start: start + (run.length * clusterSize - length), length };
-      if (length >= PREFERRED_EXTENT) large.add(extent);
+      if (last !== undefined) last.add(extent);
+      else if (length >= PREFERRED_EXTENT) large.add(extent);
       else small.add(extent);
-    }
+    };
+    for (const run of subtract(request.free(), reserved)) add(run);
     const extents = [...large.descending(unit, PREFERRED_EXTENT), ...small.descending(unit, unit)];
+    if (reserved.length > 0 && totalLength(extents) < wanted) {
+      const last = new Highest(wanted - totalLength(extents));
+      for (const run of intersect(request.free(), reserved)) add(run, last);
+      extents.push(...last.descending(unit, unit).flatMap((each) => inPieces(each, unit)));
+    }
     found = Math.max(found, totalLength(extents));
     if (totalLength(extents) >= Math.min(wanted, enough))
       return { slotSize, extents: topUnitFirst(extents, unit) };
@@ -103,6 +115,20 @@ export const planPlacement = (request: PlacementRequest): Placement => {
     found: formatBytes(found),
     wayOut: 'Free some space, or use a stronger compression level.',
   });
+};
+
+/** Reserved extents are filled from above: they come in so many pieces at most. */
+const MOST_PIECES = 16;
+
+/** Pieces of an extent, the highest first, for an extent itself is filled from below. */
+const inPieces = ({ start, length }: Extent, unit: ByteLength): Extent[] => {
+  const size = roundUp(Math.max(PREFERRED_EXTENT, Math.ceil(length / MOST_PIECES)), unit);
+  const pieces: Extent[] = [];
+  for (let end = start + length; end > start; end -= size) {
+    const from = Math.max(start, end - size);
+    pieces.push({ start: from, length: end - from });
+  }
+  return pieces;
 };
 
 /**

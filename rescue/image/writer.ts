@@ -154,6 +154,19 @@ export class ContainerWriter {
     this.#entries = [];
   }
 
+  /** While many frames are added, writes are not waited for: see `LogWriter`. */
+  beginBulk(): void {
+    this.#log.beginBulk();
+  }
+
+  async settled(): Promise<void> {
+    await this.#log.settled();
+  }
+
+  async endBulk(): Promise<void> {
+    await this.#log.endBulk();
+  }
+
   /** Which clusters the file system had in use; call once, after the last frame. */
   addBitmap(runs: Iterable<Run>): void {
     this.#flushZeros();

@@ -1,5 +1,6 @@
-import { totalLength } from '../bytes/runs.ts';
+import { coalesce, totalLength } from '../bytes/runs.ts';
 import type { ReadableDevice } from '../device/device.ts';
+import { allSettled, readSoon, readUncachedSoon } from '../device/soon.ts';
 import { type CodecChoice, encodeFrame } from '../image/codec.ts';
 import type { AddressSpace } from '../image/control.ts';
 import { MAX_FRAME_SIZE } from '../image/layout.ts';
@@ -63,25 +64,20 @@ function* batchesOf(capture: Capture): Generator<Batch> {
   if (frames.length > 0) yield { capture, frames, length: total };
 }
 
-/** Reads a batch with as few requests as its runs allow. */
-const readBatch = ({ capture, frames }: Batch, region: Uint8Array): void => {
+const PAGE = 4096;
+
+/** Reads a batch with as few requests as its runs allow, all of them at the same time. */
+const readBatch = async ({ capture, frames }: Batch, region: Uint8Array): Promise<void> => {
   const { space, device } = capture;
+  // Past the page cache there is one copy less, and what others want to keep there stays; for that, pages must be whole.
+  const read = space.unit % PAGE === 0 ? readUncachedSoon : readSoon;
   let at = 0;
-  let pending: { start: number; length: number } | undefined;
-  const readPending = (): void => {
-    if (pending === undefined) return;
-    const length = pending.length * space.unit;
-    device.readInto(space.start + pending.start * space.unit, region.subarray(at, at + length));
-    at += length;
-  };
-  for (const run of frames.flat()) {
-    if (pending !== undefined && pending.start + pending.length === run.start) pending.length += run.length;
-    else {
-      readPending();
-      pending = { ...run };
-    }
-  }
-  readPending();
+  const reads = [...coalesce(frames.flat())].map(({ start, length }) => {
+    const target = region.subarray(at, at + length * space.unit);
+    at += target.length;
+    return read(device, space.start + start * space.unit, target);
+  });
+  await allSettled(reads);
 };
 
 /** The frame's runs with those units marked that turned out to be zero. */
@@ -107,6 +103,9 @@ const markZeros = (runs: readonly Run[], zeros: EncodedFrame['zeros']): RecordRu
   return marked;
 };
 
+/** Batches that are read at the same time: past the page cache nobody else reads ahead. */
+const READS_AT_ONCE = 3;
+
 /** Reads, compresses and stores everything that is to be captured, in order. */
 export const captureAll = async (
   context: JobContext,
@@ -119,11 +118,13 @@ export const captureAll = async (
   const batches = function* (): Generator<Batch> {
     for (const capture of captures) yield* batchesOf(capture);
   };
+  context.progress('capture', 0, total);
+  writer.beginBulk();
   await context.pipeline.process(
     batches(),
-    (batch, region): EncodeTask => {
+    async (batch, region): Promise<EncodeTask> => {
       context.throwIfCancelled();
-      readBatch(batch, region);
+      await readBatch(batch, region);
       const { unit } = batch.capture.space;
       let at = 0;
       const frames = batch.frames.map((runs) => {
@@ -153,8 +154,11 @@ export const captureAll = async (
       }
       done += batch.length;
       context.progress('capture', done, total);
+      return writer.settled();
     },
+    READS_AT_ONCE,
   );
+  await writer.endBulk();
 };
 
 /** Frames that an estimate compresses. */

@@ -1,7 +1,7 @@
-import { complement, normalise, subtract, toExtents, totalLength } from '../bytes/runs.ts';
+import { complement, normalise, SpanSet, subtract, toExtents, totalLength } from '../bytes/runs.ts';
 import { BlankedReader } from '../device/blanked.ts';
 import type { ReadableDevice } from '../device/device.ts';
-import { refused } from '../errors.ts';
+import { isHoldfastError, refused } from '../errors.ts';
 import type { FileSystem, FileSystemDriver } from '../fs/filesystem.ts';
 import type { Image } from '../image/image.ts';
 import { SPACE } from '../image/layout.ts';
@@ -13,10 +13,15 @@ import type { JobContext } from './context.ts';
 import { controlOf } from './identity.ts';
 import type { CreateRequest } from './results.ts';
 import { type Bystanders, bystanders } from './siblings.ts';
-import type { ListedContainer, OpenVolume, PartitionAccess } from './volume.ts';
+import { clusterRuns, type ListedContainer, type OpenVolume, type PartitionAccess } from './volume.ts';
 
 /** What stays free unless the person says otherwise: the smaller of 2 % and this. */
 const KEEP_FREE = 256 * MIB;
+
+/** With so much left, and a 256th of the container for maps of it, a claim finds what it needs. */
+const AMPLE = 16 * MIB;
+/** What is kept for the claim's own needs, doubled until they fit. */
+const FIRST_OWN_NEED = 64 * KIB;
 
 /** Slots of less than the usual size, the largest first. */
 const SMALL_SLOTS = [32 * KIB, 16 * KIB, 8 * KIB, 4 * KIB];
@@ -71,33 +76,40 @@ export const makePlan = (
     subtract(complement(fileSystem.allocation(), { start: 0, length: clusterCount }), fileSystem.bad());
   const freeBytes = totalLength(free()) * clusterSize;
   const minFree = request.minFree ?? Math.min(KEEP_FREE, Math.floor(geometry.size * 0.02));
-  const available = Math.max(0, freeBytes - minFree);
   const slack = 1.1;
   const enough = Math.ceil(rawBytes * ratio * slack) + 2 * MIB;
   const runs = 1 + Math.ceil(rawBytes / MIB);
-  const wanted = Math.min(worstCaseSize(rawBytes, runs, 4 * KIB), available);
-  const lowest = Math.min(enough, worstCaseSize(rawBytes, runs, 64 * KIB));
-  const crowded = available < lowest * 0.9;
   const worst = (slotSize: ByteLength): ByteLength => worstCaseSize(rawBytes, runs, slotSize);
-  // On the smallest volumes (a floppy, say) it is the slots themselves that take the room.
-  const slotSize = crowded ? SMALL_SLOTS.find((size) => worst(size) <= available) : undefined;
-  if (crowded && slotSize === undefined) {
-    throw refused('there is not enough free space for an image', {
-      code: 'no-space',
-      expected: `about ${formatBytes(lowest)} besides ${formatBytes(minFree)} that stay free`,
-      found: `${formatBytes(freeBytes)} free`,
-      wayOut:
-        'Free some space, compress better (--level), keep less free (--min-free), or give up the old image first (--replace-first).',
+  const lowest = Math.min(enough, worst(64 * KIB));
+  const placedBeside = (kept: ByteLength): Placement => {
+    const available = Math.max(0, freeBytes - kept);
+    const wanted = Math.min(worst(4 * KIB), available);
+    const crowded = available < lowest * 0.9;
+    // On the smallest volumes (a floppy, say) it is the slots themselves that take the room.
+    const slotSize = crowded ? SMALL_SLOTS.find((size) => worst(size) <= available) : undefined;
+    if (crowded && slotSize === undefined) {
+      throw refused('there is not enough free space for an image', {
+        code: 'no-space',
+        expected: `about ${formatBytes(lowest)} besides ${formatBytes(kept)} that stay free`,
+        found: `${formatBytes(freeBytes)} free`,
+        wayOut:
+          'Free some space, compress better (--level), keep less free (--min-free), or give up the old image first (--replace-first).',
+      });
+    }
+    return planPlacement({
+      free,
+      reserved: () => fileSystem.reserved(),
+      clusterSize,
+      clusterBase,
+      ...(slotSize === undefined
+        ? { wanted, enough: Math.min(lowest, wanted) }
+        : { wanted: worst(slotSize), enough: worst(slotSize), slotSize }),
     });
-  }
-  const placement = planPlacement({
-    free,
-    clusterSize,
-    clusterBase,
-    ...(slotSize === undefined
-      ? { wanted, enough: Math.min(lowest, wanted) }
-      : { wanted: worst(slotSize), enough: worst(slotSize), slotSize }),
-  });
+  };
+  let placement = placedBeside(minFree);
+  // What lists the container (a folder, more of $MFT, index blocks, maps) needs clusters of its own, which come first.
+  for (let own = FIRST_OWN_NEED; leavesNothing({ driver, fileSystem, view }, placement, freeBytes); own *= 2)
+    placement = placedBeside(Math.max(minFree, own));
   return {
     view,
     fileSystem,
@@ -111,6 +123,27 @@ export const makePlan = (
     beside: bystanders(listed),
     above: request.above,
   };
+};
+
+/** Whether the file system would find no cluster for what lists a container in all of these places. */
+const leavesNothing = (
+  { driver, fileSystem, view }: ViewedVolume,
+  { extents }: Placement,
+  freeBytes: ByteLength,
+): boolean => {
+  const placed = totalLength(extents);
+  if (freeBytes - placed > AMPLE + placed / 256) return false;
+  const { clusterSize, clusterBase } = fileSystem.geometry;
+  const runs = clusterRuns(extents, clusterSize, clusterBase);
+  try {
+    driver.patch(view, (editor) =>
+      driver.claim(editor, { name: 'trial', runs, time: 0, avoid: new SpanSet(runs) }),
+    );
+    return false;
+  } catch (error) {
+    // Any other reason is for who claims in earnest.
+    return isHoldfastError(error, 'refused') && error.detail.code === 'claim.no-space';
+  }
 };
 
 const capturesOf = (

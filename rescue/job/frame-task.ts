@@ -36,7 +36,8 @@ export interface DecodeFrame {
   readonly storedCrc: number;
   readonly codec: Exclude<Codec, 'zero'>;
   readonly rawLength: ByteLength;
-  readonly digest: Uint8Array;
+  /** SHA-256 that the content must have; undefined where that was compared before and the stored bytes are the same by their CRC. */
+  readonly digest: Uint8Array | undefined;
 }
 
 export interface DecodeTask {

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { crc32 } from 'node:zlib';
-import { decodeFrame, decodeXzFrame, encodeFrame } from '../image/codec.ts';
+import { decodeFrame, decodeXzFrame, discard, encodeFrame } from '../image/codec.ts';
 import { NO_DIGEST, sha256 } from '../image/record.ts';
 import {
   type DecodedFrame,
@@ -56,7 +56,7 @@ const encode = (region: Uint8Array, task: EncodeTask): EncodedFrame[] => {
     const at = storedAt;
     region.set(stored, at);
     storedAt += stored.length;
-    return {
+    const result = {
       zeros,
       codec,
       rawLength: length,
@@ -65,6 +65,8 @@ const encode = (region: Uint8Array, task: EncodeTask): EncodedFrame[] => {
       storedCrc: crc32(stored),
       digest: sha256(raw),
     };
+    if (codec !== 'store') discard(stored);
+    return result;
   });
 };
 
@@ -80,8 +82,11 @@ const decode = async (region: Uint8Array, task: DecodeTask): Promise<DecodedFram
         const { codec, rawLength } = frame;
         const raw =
           codec === 'xz' ? await decodeXzFrame(stored, rawLength) : decodeFrame(stored, codec, rawLength);
-        if (Buffer.compare(sha256(raw), frame.digest) !== 0) fault = 'the content does not match its SHA-256';
+        const { digest } = frame;
+        if (digest !== undefined && Buffer.compare(sha256(raw), digest) !== 0)
+          fault = 'the content does not match its SHA-256';
         else region.set(raw, rawAt);
+        if (codec !== 'store') discard(raw);
       } catch (error) {
         fault = (error as Error).message;
       }

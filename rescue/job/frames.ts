@@ -7,6 +7,7 @@ import type { LogReader } from '../image/log-reader.ts';
 import type { MapEntry } from '../image/map.ts';
 import { MAX_RECORD_LENGTH } from '../image/record.ts';
 import type { ByteLength } from '../units.ts';
+import type { JobContext } from './context.ts';
 import { BATCH_SIZE, type DecodeFrame, type DecodeTask, INPUT_SIZE } from './frame-task.ts';
 
 /** A frame of the image with the map entries that its content serves; or one run of zeros. */
@@ -73,7 +74,7 @@ export function* batchFrames(frames: Iterable<MappedFrame>): Generator<FrameBatc
   if (batch.length > 0) yield { frames: batch };
 }
 
-export interface LoadedBatch {
+interface LoadedBatch {
   /** Without frames for a batch of zero runs. */
   readonly task: DecodeTask;
   /** For each frame of the batch: its number in the task, or why it is lost; -1 for a zero run. */
@@ -88,7 +89,12 @@ const isLocal = (error: unknown): error is HoldfastError =>
  * Reads the stored frames of a batch into a region. Damage becomes a reason per frame, and so does a place that cannot be
  * read. Throws `io` when the device is gone.
  */
-export const loadBatch = (log: LogReader, batch: FrameBatch, region: Uint8Array): LoadedBatch => {
+const loadBatch = (
+  log: LogReader,
+  batch: FrameBatch,
+  region: Uint8Array,
+  compareDigests: boolean,
+): LoadedBatch => {
   const frames: DecodeFrame[] = [];
   let at = 0;
   const places = batch.frames.map((frame): number | string => {
@@ -106,7 +112,7 @@ export const loadBatch = (log: LogReader, batch: FrameBatch, region: Uint8Array)
         storedCrc,
         codec,
         rawLength,
-        digest,
+        digest: compareDigests ? digest : undefined,
       });
       at += recordLength;
       return frames.length - 1;
@@ -116,4 +122,68 @@ export const loadBatch = (log: LogReader, batch: FrameBatch, region: Uint8Array)
     }
   });
   return { task: { kind: 'decode', frames }, places };
+};
+
+/** Has the records of a batch read while the batches before it are worked on. */
+const prefetch = async (log: LogReader, { frames }: FrameBatch): Promise<void> => {
+  const entries = frames.filter(({ zero }) => !zero).map((frame) => frame.entries[0]!);
+  if (entries.length === 0) return;
+  const from = Math.min(...entries.map(({ logOffset }) => logOffset));
+  const to = Math.max(...entries.map(({ logOffset, recordLength }) => logOffset + recordLength));
+  // Scattered records are read one by one.
+  if (to - from <= 2 * INPUT_SIZE) await log.prefetch(from, to - from);
+};
+
+/** A frame with its content; or why there is none. A run of zeros has neither. */
+export interface ReadFrame {
+  readonly frame: MappedFrame;
+  /** In the region. */
+  readonly raw: Uint8Array | undefined;
+  readonly fault: string | undefined;
+}
+
+/** Slots that are read at once. */
+const READ_AHEAD = 16;
+
+/**
+ * Reads, decodes and checks frames; `take` gets them in batches, in order, with an array that it may use until it is done.
+ * `compareDigests: false` is for frames whose SHA-256 was compared in this job already: their CRC still is.
+ */
+export const readFrames = async (
+  context: JobContext,
+  image: Image,
+  frames: Iterable<MappedFrame>,
+  compareDigests: boolean,
+  take: (frames: readonly ReadFrame[], scratch: Uint8Array) => void | Promise<void>,
+): Promise<void> => {
+  const log = image.log(READ_AHEAD);
+  const loaded = new Map<FrameBatch, LoadedBatch>();
+  try {
+    await context.pipeline.process(
+      batchFrames(frames),
+      async (batch, region) => {
+        context.throwIfCancelled();
+        await prefetch(log, batch);
+        const load = loadBatch(log, batch, region, compareDigests);
+        loaded.set(batch, load);
+        return load.task;
+      },
+      (batch, results, region) => {
+        const { places } = loaded.get(batch)!;
+        loaded.delete(batch);
+        const read = batch.frames.map((frame, index): ReadFrame => {
+          const place = places[index]!;
+          if (typeof place === 'string') return { frame, raw: undefined, fault: place };
+          if (place < 0) return { frame, raw: undefined, fault: undefined };
+          const { rawAt, fault } = results[place]!;
+          if (rawAt < 0) return { frame, raw: undefined, fault };
+          return { frame, raw: region.subarray(rawAt, rawAt + frame.length), fault: undefined };
+        });
+        // The records were decoded: their place is free.
+        return take(read, region.subarray(0, INPUT_SIZE));
+      },
+    );
+  } finally {
+    await log.settled();
+  }
 };

@@ -258,6 +258,7 @@ const mendAsCopy = async (context: JobContext, guard: Guard, request: CopyReques
   const needed = roomForCopy(image, 2 * patchLength);
   const placement = planPlacement({
     free: () => subtract(subtract(complement(fileSystem.allocation(), all), fileSystem.bad()), avoid()),
+    reserved: () => fileSystem.reserved(),
     clusterSize,
     clusterBase,
     wanted: needed,

@@ -20,6 +20,8 @@ const MAX_WORKERS = 2;
  */
 const LIMITS = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 };
 
+type Awaitable<Value> = Value | Promise<Value>;
+
 interface Waiting {
   resolve(result: FrameResult<FrameTask>): void;
   reject(error: Error): void;
@@ -37,8 +39,8 @@ export class Pipeline {
   #nextId = 0;
 
   constructor(workers = Math.min(MAX_WORKERS, availableParallelism())) {
-    // While each worker has a task, as many wait to be done or to be fetched, and one is being filled.
-    this.#regions = workers * 2 + 1;
+    // While each worker has a task, as many wait to be done, as many are being written out, and one is being filled.
+    this.#regions = workers * 3 + 1;
     this.#memory = allocatePageAligned(this.#regions * REGION_SIZE);
     this.#workers = Array.from({ length: workers }, () => this.#start());
   }
@@ -73,44 +75,63 @@ export class Pipeline {
   }
 
   /**
-   * For each item: `fill` puts its input into a region and names the task, or returns undefined to skip it; `take`
-   * gets the results in the order of the items. Both run on this thread; the region is theirs until they return.
+   * For each item: `fill` puts its input into a region and names the task, or gives undefined to skip it; `take` gets the results
+   * in the order of the items. Both run on this thread, and may go on in the background: `fillsAtOnce` of the one, while a `take`
+   * waits only for the beginning of the one before. A region is theirs until their promises are settled.
    */
   async process<Item, T extends FrameTask>(
     items: Iterable<Item>,
-    fill: (item: Item, region: Uint8Array) => T | undefined,
-    take: (item: Item, result: FrameResult<T>, region: Uint8Array) => void | Promise<void>,
+    fill: (item: Item, region: Uint8Array) => Awaitable<T | undefined>,
+    take: (item: Item, result: FrameResult<T>, region: Uint8Array) => Awaitable<void>,
+    fillsAtOnce = 1,
   ): Promise<void> {
     const free = Array.from({ length: this.#regions }, (_, index) => index);
-    const running: { item: Item; region: number; result: Promise<FrameResult<T>> }[] = [];
-    const bytesOf = (region: number): Uint8Array =>
-      this.#memory.subarray(region * REGION_SIZE, (region + 1) * REGION_SIZE);
-    const keepAlive = setInterval(() => {}, 60_000);
-    const finishOldest = async (): Promise<void> => {
-      const { item, region, result } = running.shift()!;
-      await take(item, await result, bytesOf(region));
-      free.push(region);
+    /** One for each region in use; settles when the region is free again. Never rejects. */
+    const inUse = new Set<Promise<void>>();
+    const failures: unknown[] = [];
+    /** When the latest item is taken: what `take` still does in the background is not waited for. */
+    let taken: Promise<unknown> = Promise.resolve();
+    const filling: Promise<unknown>[] = [];
+    const begin = (item: Item, region: number): void => {
+      const bytes = this.#memory.subarray(region * REGION_SIZE, (region + 1) * REGION_SIZE);
+      const filled = (async () => fill(item, bytes))();
+      filling.push(filled.catch(() => {}));
+      const result = filled.then((task) => task && this.#run(region, task));
+      // An error is met where the result is awaited, however late that is.
+      result.catch(() => {});
+      const before = taken;
+      const turn = (async () => {
+        await before;
+        const found = await result;
+        return { rest: found === undefined || failures.length > 0 ? undefined : take(item, found, bytes) };
+      })();
+      taken = turn.catch(() => {});
+      const end: Promise<void> = turn
+        .then(({ rest }) => rest)
+        .catch((error: unknown) => {
+          failures.push(error);
+        })
+        .then(() => {
+          free.push(region);
+          inUse.delete(end);
+        });
+      inUse.add(end);
     };
+    const keepAlive = setInterval(() => {}, 60_000);
     try {
       for (const item of items) {
-        if (free.length === 0) await finishOldest();
-        const region = free.pop()!;
-        const task = fill(item, bytesOf(region));
-        if (task === undefined) {
-          free.push(region);
-          continue;
-        }
-        const result = this.#run(region, task);
-        // An error is met where the result is awaited, however late that is.
-        result.catch(() => {});
-        running.push({ item, region, result });
+        while (free.length === 0) await Promise.race(inUse);
+        while (filling.length >= fillsAtOnce) await filling.shift();
+        if (failures.length > 0) break;
+        begin(item, free.pop()!);
       }
-      while (running.length > 0) await finishOldest();
-    } finally {
-      // After a failure the workers may still write into their regions: let them end before these are used again.
-      await Promise.allSettled(running.map((each) => each.result));
-      clearInterval(keepAlive);
+    } catch (error) {
+      failures.push(error);
     }
+    // After a failure, too: workers and devices may still write into their regions.
+    await Promise.all(inUse);
+    clearInterval(keepAlive);
+    if (failures.length > 0) throw failures[0];
   }
 
   async close(): Promise<void> {

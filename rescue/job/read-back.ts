@@ -1,14 +1,31 @@
 import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
+import { allocatePageAligned } from '../device/direct.ts';
+import { readUncachedSoon } from '../device/soon.ts';
 import { type HoldfastError, ioError } from '../errors.ts';
 import type { SlotHomes } from '../image/extents.ts';
 import { parseSlotHeader, payloadIntact, type SlotIdentity } from '../image/slot.ts';
 import { MIB } from '../units.ts';
 import type { JobContext, Phase } from './context.ts';
 
+/** Slots that lie one behind the other, read with one request. */
+interface Stretch {
+  readonly index: number;
+  readonly home: number;
+  readonly slots: number;
+}
+
+function* stretchesOf(homes: SlotHomes): Generator<Stretch> {
+  for (let index = 0; index < homes.slotCount; ) {
+    const slots = Math.min(homes.contiguousFrom(index), MIB / homes.slotSize);
+    yield { index, home: homes.homeOf(index), slots };
+    index += slots;
+  }
+}
+
 /**
  * Calls `visit` with every slot of a container in order, read from the medium, not from the page cache. Slots that cannot be
- * read go to `onUnreadable`; without it, and when the device is gone, throws `io`.
+ * read go to `onUnreadable`; without it, and when the device is gone, throws `io`. While slots are visited, the next ones are read.
  */
 export const forEachSlot = async (
   context: JobContext,
@@ -19,35 +36,52 @@ export const forEachSlot = async (
   onUnreadable?: (index: number, home: number, error: HoldfastError) => void,
 ): Promise<void> => {
   const { slotSize, slotCount } = homes;
-  const buffer = new Uint8Array(MIB);
-  /** Slots that are still to be read one by one. */
-  let slow = 0;
-  for (let index = 0; index < slotCount; ) {
-    const most = slow > 0 ? 1 : MIB / slotSize;
-    const slots = Math.min(homes.contiguousFrom(index), most);
-    const home = homes.homeOf(index);
-    const bytes = buffer.subarray(0, slots * slotSize);
+  const spare = [allocatePageAligned(MIB), allocatePageAligned(MIB)];
+  const begin = (stretch: Stretch) => {
+    const buffer = spare.pop()!;
+    const bytes = buffer.subarray(0, stretch.slots * slotSize);
+    const read = readUncachedSoon(device, stretch.home, bytes);
+    read.catch(() => {});
+    return { ...stretch, buffer, bytes, read };
+  };
+  const visitOne = (index: number, home: number, bytes: Uint8Array): void => {
     try {
       device.readUncachedInto(home, bytes);
     } catch (error) {
       if (onUnreadable === undefined || !isLocalFailure(error)) throw error;
-      if (slots > 1) {
-        // Again, slot by slot.
-        slow = slots;
-        continue;
-      }
       onUnreadable(index, home, error);
-      index += 1;
-      slow = Math.max(0, slow - 1);
-      continue;
+      return;
     }
-    for (let at = 0; at < slots; at += 1) {
-      visit(index + at, home + at * slotSize, bytes.subarray(at * slotSize, (at + 1) * slotSize));
+    visit(index, home, bytes);
+  };
+  const stretches = stretchesOf(homes);
+  const next = () => {
+    const { value, done } = stretches.next();
+    return done === true ? undefined : begin(value);
+  };
+  let ahead = next();
+  try {
+    while (ahead !== undefined) {
+      const { index, home, slots, buffer, bytes, read } = ahead;
+      ahead = next();
+      const failure = await read.then(
+        () => undefined,
+        (error: unknown) => ({ error }),
+      );
+      if (failure !== undefined && (onUnreadable === undefined || !isLocalFailure(failure.error)))
+        throw failure.error;
+      for (let at = 0; at < slots; at += 1) {
+        const slot = bytes.subarray(at * slotSize, (at + 1) * slotSize);
+        // What failed as a whole is read once more, slot by slot.
+        const each = failure === undefined ? visit : visitOne;
+        each(index + at, home + at * slotSize, slot);
+      }
+      spare.push(buffer);
+      context.progress(phase, (index + slots) * slotSize, slotCount * slotSize);
+      if (index % 64 < slots) await context.checkpoint();
     }
-    index += slots;
-    slow = Math.max(0, slow - slots);
-    context.progress(phase, index * slotSize, slotCount * slotSize);
-    if (index % 64 < slots) await context.checkpoint();
+  } finally {
+    await ahead?.read.catch(() => {});
   }
 };
 

@@ -80,7 +80,7 @@ export const planView = (
   if (survivors.length > 0 || image.control.containers.length > 0) driver.emptyLog(editor);
   // A file, or a disk without a table, may be a copy that goes back to where it came from.
   const { partitionOffset } = image.identity;
-  if (partitionOffset > 0 && diskOffset > 0) driver.moved(editor, { from: partitionOffset, to: diskOffset });
+  if (diskOffset > 0) driver.moved(editor, { from: partitionOffset, to: diskOffset });
   // Zeroed, not stored: what must not come back to life, such as the head of a hibernation file.
   for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
   const changed = wholeWhereFree(image, new SpanSet(editor.changedExtents()));

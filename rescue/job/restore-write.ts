@@ -14,17 +14,11 @@ import type { Losses } from './losses.ts';
 import type { Move } from './make-way.ts';
 import { copyImages, leftBehind, settleMoves, supersedeLeft, wipeMoved } from './moves.ts';
 import { ownCommitHomes } from './own-slots.ts';
+import { readBackChanges, readBackFrames } from './read-back-image.ts';
 import type { RestoreSource } from './restore-source.ts';
 import { refreshSiblings } from './siblings.ts';
 import { mutableExtents } from './volume.ts';
-import {
-  type Destination,
-  type FinalView,
-  readBackChanges,
-  readBackFrames,
-  writeChanges,
-  writeFrames,
-} from './write-image.ts';
+import { type Destination, type FinalView, writeChanges, writeFrames } from './write-image.ts';
 
 export interface WritePlan {
   readonly final: FinalView;
@@ -79,7 +73,7 @@ export const writeRestored = async (
   partition.flush();
   if (verifyAfter) {
     await readBackFrames(context, image, destinations, final, skip);
-    readBackChanges(partition, { ...final, changed: new SpanSet(outside(final.changed, recognition)) });
+    await readBackChanges(partition, { ...final, changed: new SpanSet(outside(final.changed, recognition)) });
   }
   if (place.disk !== undefined && table !== undefined) {
     // Companion ranges go first: once there is a table, a restore that is run again takes the disk for whole.
@@ -93,7 +87,7 @@ export const writeRestored = async (
     writeTable(place.disk, table);
   }
   writeRecognition(partition, final, recognition);
-  if (verifyAfter) readBackChanges(partition, { view: final.view, changed: recognition });
+  if (verifyAfter) await readBackChanges(partition, { view: final.view, changed: recognition });
   progress.stage = 'back';
   await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from), ...dropped]);
   noteRestored(context, { ...source, kept }, partition, lost.count > 0);

@@ -3,7 +3,7 @@ import type { Device, ReadableDevice } from '../device/device.ts';
 import { openDisk } from '../device/disk.ts';
 import { dropCachedPages } from '../device/programs.ts';
 import { openTarget, type Target } from '../device/target.ts';
-import { Window } from '../device/window.ts';
+import { ReadableWindow, Window } from '../device/window.ts';
 import { refused, usage } from '../errors.ts';
 import { probeFileSystem } from '../fs/probe.ts';
 import { efiSystemPartitions } from '../partition/companion.ts';
@@ -11,7 +11,7 @@ import { describePartition, isSoundEntry, type Partition, type Table } from '../
 import { type LiveTable, readTable, sectorSizeByTable } from '../partition/table.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { refuseContainerFile } from './locating.ts';
-import type { SurroundingDisk } from './volume.ts';
+import { otherThanFileSystem, type SurroundingDisk } from './volume.ts';
 
 /** TARGET, opened, with what surrounds it. */
 export interface Subject {
@@ -87,33 +87,50 @@ export interface OpenPartition {
  * is meant where there is nothing else: it belongs to the system beside it.
  */
 const chooseEntry = (subject: Subject, table: LiveTable, number: number | undefined): Partition => {
+  const { path } = subject.target;
   const names = table.partitions.map(describePartition).join('; ') || 'none';
   if (number !== undefined) {
     const entry = table.partitions.find((each) => each.number === number);
     if (entry !== undefined) return entry;
-    throw usage(`there is no partition ${number} on ${subject.target.path}`, {
+    throw usage(`there is no partition ${number} on ${path}`, {
       code: 'partition.missing',
       expected: names,
     });
   }
-  const handled = table.partitions.filter((each) => {
-    if (each.start + each.size > subject.device.size) return false;
-    return probesAsFileSystem(new Window(subject.device, { start: each.start, length: each.size }));
-  });
+  // The signature at the end of an MBR is in many a boot sector, too (BitLocker's, exFAT's).
+  if (table.partitions.length === 0) {
+    const probed = probeFileSystem(subject.device);
+    if (!('driver' in probed)) throw otherThanFileSystem(path, probed);
+  }
+  const contents = table.partitions.map((entry) => ({ entry, content: contentOf(subject.device, entry) }));
+  const handled = contents.filter(({ content }) => content === undefined).map(({ entry }) => entry);
   const firmware = efiSystemPartitions(table);
   const systems = handled.filter((each) => !firmware.includes(each));
   const [only, ...more] = systems.length > 0 ? systems : handled;
   if (only !== undefined && more.length === 0) return only;
+  const several = handled.length > 0;
+  const described = contents.map(({ entry, content }) =>
+    content === undefined ? describePartition(entry) : `${describePartition(entry)}: ${content}`,
+  );
   throw refused(
-    handled.length === 0
-      ? `no partition of ${subject.target.path} has a file system that Holdfast can handle`
-      : `${subject.target.path} has several partitions that could be meant`,
+    several
+      ? `${path} has several partitions that could be meant`
+      : `no partition of ${path} has a file system that Holdfast can handle`,
     {
-      code: handled.length === 0 ? 'unknown-filesystem' : 'ambiguous',
-      found: names,
-      wayOut: 'Choose one with --partition N, or name the partition itself.',
+      code: several ? 'ambiguous' : 'unknown-filesystem',
+      found: described.join('; ') || 'none',
+      wayOut: several
+        ? 'Choose one with --partition N, or name the partition itself.'
+        : 'Choose one with --partition N to be told what to do about it, or another disk.',
     },
   );
+};
+
+/** What an entry holds if that cannot be handled, by name. */
+const contentOf = (disk: ReadableDevice, { start, size }: Partition): string | undefined => {
+  if (start + size > disk.size) return 'reaches beyond the end of the disk';
+  const probed = probeFileSystem(new ReadableWindow(disk, { start, length: size }));
+  return 'driver' in probed ? undefined : probed.other;
 };
 
 /**

@@ -5,7 +5,7 @@ import type { Image } from '../image/image.ts';
 import type { LogGap } from '../image/scanned-map.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
-import { batchFrames, framesOf, type LoadedBatch, loadBatch, type MappedFrame } from './frames.ts';
+import { framesOf, type MappedFrame, readFrames } from './frames.ts';
 import type { Loss, Losses } from './losses.ts';
 import { bitmapDamage } from './salvage.ts';
 
@@ -21,9 +21,6 @@ export const outsideSpace = (frame: MappedFrame): boolean =>
   frame.entries.some(
     (entry) => (entry.start + entry.length) * frame.space.unit > frame.space.length || entry.length === 0,
   );
-
-/** Read-ahead of a pass over the whole log, in slots. */
-const SEQUENTIAL = 16;
 
 /** Where in the volume the content of a gap in the log was; only what was in use, if that is known. */
 function* extentsOfGap(
@@ -70,37 +67,20 @@ export const verifyFrames = async (
   spaces: readonly AddressSpace[],
   onLost: (loss: Loss) => void,
 ): Promise<ByteLength> => {
-  const log = image.log(SEQUENTIAL);
-  const loaded = new Map<object, LoadedBatch>();
   let checked = 0;
   const lose = (frame: MappedFrame, reason: string): void => {
     const { logOffset, recordLength } = frame.entries[0]!;
     onLost({ extents: extentsOf(frame), log: { start: logOffset, length: recordLength }, reason });
   };
-  await context.pipeline.process(
-    batchFrames(framesOf(image, spaces)),
-    (batch, region) => {
-      context.throwIfCancelled();
-      for (const frame of batch.frames) {
-        if (outsideSpace(frame)) lose(frame, 'the map names clusters outside the partition');
-        checked += frame.length;
-      }
-      context.progress('verify-image', Math.min(checked, image.rawBytes), image.rawBytes);
-      const load = loadBatch(log, batch, region);
-      load.places.forEach((place, index) => {
-        if (typeof place === 'string') lose(batch.frames[index]!, place);
-      });
-      loaded.set(batch, load);
-      return load.task;
-    },
-    (batch, results) => {
-      loaded.get(batch)!.places.forEach((place, index) => {
-        const fault = typeof place === 'number' ? results[place]?.fault : undefined;
-        if (fault !== undefined && fault !== '') lose(batch.frames[index]!, fault);
-      });
-      loaded.delete(batch);
-    },
-  );
+  context.progress('verify-image', 0, image.rawBytes);
+  await readFrames(context, image, framesOf(image, spaces), true, (frames) => {
+    for (const { frame, fault } of frames) {
+      if (outsideSpace(frame)) lose(frame, 'the map names clusters outside the partition');
+      else if (fault !== undefined) lose(frame, fault);
+      checked += frame.length;
+    }
+    context.progress('verify-image', Math.min(checked, image.rawBytes), image.rawBytes);
+  });
   lostGaps(image, spaces, onLost);
   return checked;
 };

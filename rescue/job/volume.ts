@@ -3,7 +3,7 @@ import type { PartitionNode } from '../device/block-facts.ts';
 import type { Device, ReadableDevice } from '../device/device.ts';
 import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { FileSystem, FileSystemDriver, Geometry, Problem } from '../fs/filesystem.ts';
-import { probeFileSystem } from '../fs/probe.ts';
+import { type OtherContent, probeFileSystem } from '../fs/probe.ts';
 import type { Image } from '../image/image.ts';
 import { containerTest } from '../locate/container-test.ts';
 import { openContainers } from '../locate/filesystem.ts';
@@ -53,9 +53,9 @@ export const asRefusal = (
   { repair }: Pick<FileSystemDriver, 'repair'>,
 ): HoldfastError | unknown => {
   if (!isHoldfastError(error, 'corrupt')) return error;
-  return refused(`the file system is damaged: ${error.message}`, {
+  return refused(`the file system is damaged: ${error.reason}`, {
     code: 'source-damaged',
-    wayOut: `${repair}.`,
+    wayOut: `${error.detail.wayOut ?? repair}.`,
     cause: error,
   });
 };
@@ -64,16 +64,18 @@ export const asRefusal = (
 export const openWith = (driver: FileSystemDriver, device: ReadableDevice): FileSystem =>
   driver.open(device, containerTest(device));
 
+/** That a device holds something else than a file system that can be imaged, by name. */
+export const otherThanFileSystem = (name: string, { other, wayOut }: OtherContent): HoldfastError =>
+  refused(`${name} holds no file system that can be imaged`, {
+    code: 'unknown-filesystem',
+    found: other,
+    wayOut: `${wayOut}.`,
+  });
+
 /** Recognises the file system. Throws `refused` (`unknown-filesystem`, `source-damaged`), `unsupported`, `io`. */
 export const openVolume = (device: ReadableDevice): OpenVolume => {
   const probed = probeFileSystem(device);
-  if (!('driver' in probed)) {
-    throw refused(`${device.name} holds no file system that can be imaged`, {
-      code: 'unknown-filesystem',
-      found: probed.other,
-      wayOut: `${probed.wayOut}.`,
-    });
-  }
+  if (!('driver' in probed)) throw otherThanFileSystem(device.name, probed);
   try {
     return { driver: probed.driver, fileSystem: openWith(probed.driver, device) };
   } catch (error) {

@@ -5,12 +5,13 @@ import { readSize } from '../../rescue/cli/values.ts';
 import { formatBytes, GIB } from '../../rescue/units.ts';
 import { requireMachine } from '../demo/machine.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
+import { KINDS, type Kind, kindNamed } from './kinds.ts';
 import { describeMachine, diskSpeed } from './limits.ts';
 import { profileLines } from './profile.ts';
 import {
   holdfastRound,
   type Program,
-  partcloneRound,
+  peerRound,
   profiledProgram,
   programAt,
   type Round,
@@ -21,11 +22,11 @@ import { makeSubject, type Subject } from './subject.ts';
 import { type Results, summaryLines, toDocument } from './summary.ts';
 
 /**
- * `npm run bench`: create and restore beside partclone and zstd on the same volume.
+ * `npm run bench`: create and restore beside the usual program for a file system and zstd, on the same volume.
  *
- *   node test/bench/bench.ts [--size 1G] [--runs 3] [--program FILE] [--json] [--profile]
+ *   node test/bench/bench.ts [--kind ext4|ntfs]... [--size 1G] [--runs 3] [--program FILE] [--json] [--profile]
  *
- * --size: bytes of files. --program: an executable to measure, instead of the source. --json: one document on standard output. --profile: another round of ours in which Node
+ * --kind: all, unless given. --size: bytes of files. --program: an executable to measure, instead of the source. --json: one document on standard output. --profile: another round of ours in which Node
  * notes where the time goes. Progress is on standard error.
  */
 const say = (line: string): void => {
@@ -36,14 +37,13 @@ const describe = (side: Side, { create, restore }: Round): string =>
   `  ${side}: create ${create.seconds.toFixed(1)} s, restore ${restore.seconds.toFixed(1)} s, both checked`;
 
 const playAll = async (subject: Subject, program: Program, runs: number): Promise<Results['rounds']> => {
-  const rounds: Record<Side, Round[]> = { holdfast: [], partclone: [] };
+  const rounds: Record<Side, Round[]> = { holdfast: [], peer: [] };
   for (let index = 0; index < runs; index += 1) {
     say(`run ${index + 1} of ${runs}`);
     // Each goes first in turn: who comes second finds the machine as the first one left it.
     const order = index % 2 === 0 ? SIDES : [...SIDES].reverse();
     for (const side of order) {
-      const round =
-        side === 'holdfast' ? await holdfastRound(subject, program) : await partcloneRound(subject);
+      const round = side === 'holdfast' ? await holdfastRound(subject, program) : await peerRound(subject);
       rounds[side].push(round);
       say(describe(side, round));
     }
@@ -64,17 +64,21 @@ const profile = async (subject: Subject): Promise<string[]> => {
 
 const bench = async (
   cleanup: Cleanup,
+  kind: Kind,
   size: number,
   runs: number,
   path: string | undefined,
 ): Promise<[Results, Subject]> => {
   const machine = describeMachine();
-  say(`making an ext4 volume with ${formatBytes(size)} of files`);
-  const subject = makeSubject(cleanup, size);
+  say(`making an ${kind.name} volume with ${formatBytes(size)} of files`);
+  const subject = makeSubject(cleanup, kind, size);
   const sample = Math.min(size, GIB / 2);
   const before = diskSpeed(subject.folder, sample);
   const rounds = await playAll(subject, programAt(path), runs);
   const results: Results = {
+    kind: kind.name,
+    judges: kind.judges,
+    peer: kind.peer,
     machine,
     disk: [before, diskSpeed(subject.folder, sample)],
     program: path ?? 'rescue/main.ts, as source',
@@ -89,6 +93,7 @@ const bench = async (
 const main = async (): Promise<void> => {
   const { values } = parseArgs({
     options: {
+      kind: { type: 'string', multiple: true },
       size: { type: 'string', default: '1G' },
       runs: { type: 'string', default: '3' },
       program: { type: 'string' },
@@ -99,12 +104,17 @@ const main = async (): Promise<void> => {
   const runs = Number(values.runs);
   if (!Number.isInteger(runs) || runs < 1) throw new Error(`--runs ${values.runs}: give 1, 2, 3, ...`);
   requireMachine();
-  await withCleanup(async (cleanup) => {
-    const [results, subject] = await bench(cleanup, readSize(values.size), runs, values.program);
-    const lines = values.json ? [JSON.stringify(toDocument(results))] : summaryLines(results);
-    process.stdout.write(`${lines.join('\n')}\n`);
-    if (values.profile) for (const line of await profile(subject)) say(line);
-  });
+  const kinds = values.kind?.map(kindNamed) ?? KINDS;
+  const documents: unknown[] = [];
+  for (const kind of kinds) {
+    await withCleanup(async (cleanup) => {
+      const [results, subject] = await bench(cleanup, kind, readSize(values.size), runs, values.program);
+      if (values.json) documents.push(toDocument(results));
+      else process.stdout.write(`${summaryLines(results).join('\n')}\n\n`);
+      if (values.profile) for (const line of await profile(subject)) say(line);
+    });
+  }
+  if (values.json) process.stdout.write(`${JSON.stringify(documents)}\n`);
 };
 
 await main().catch((error: unknown) => {

@@ -4,7 +4,6 @@ import type { ImageResult, ListResult } from '../../rescue/job/results.ts';
 import type { Extent } from '../../rescue/units.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
 import { duplicate } from '../support/duplicate.ts';
-import { e2fsckClean, mustBeClean } from '../support/judges.ts';
 import { attachLoop } from '../support/loop.ts';
 import { overwriteWithNoise } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
@@ -21,7 +20,7 @@ export interface Round {
   readonly ownPeak?: { readonly create: number; readonly restore: number };
 }
 
-export const SIDES = ['holdfast', 'partclone'] as const;
+export const SIDES = ['holdfast', 'peer'] as const;
 export type Side = (typeof SIDES)[number];
 
 const MAIN = join(import.meta.dirname, '..', '..', 'rescue', 'main.ts');
@@ -67,7 +66,7 @@ export const holdfastRound = async (subject: Subject, program: Program): Promise
   );
   const made = parse<ImageResult>(create.stdout);
   await onDevice(volume, (device) => {
-    mustBeClean(e2fsckClean(device));
+    subject.kind.judge(device);
     overwriteWithNoise(device, extentsOf(made.image));
   });
   const restore = await onDevice(volume, (device, cleanup) =>
@@ -89,27 +88,19 @@ export const holdfastRound = async (subject: Subject, program: Program): Promise
 const extentsOf = ({ extents }: ListResult['images'][number]): Extent[] =>
   extents.map(([start, length]) => ({ start, length }));
 
-/** `partclone.ext4 -c | zstd -1 -T2` to a file, and back onto a device full of noise. */
-export const partcloneRound = async (subject: Subject): Promise<Round> => {
-  const image = join(subject.folder, 'partclone.zst');
-  const log = join(subject.folder, 'partclone.log');
-  const volume = duplicate(subject.pristine, join(subject.folder, 'partclone'));
+/** The peer's program with zstd to a file, and back onto a device full of noise. */
+export const peerRound = async (subject: Subject): Promise<Round> => {
+  const { peer } = subject.kind;
+  const image = join(subject.folder, 'peer.zst');
+  const log = join(subject.folder, 'peer.log');
+  const volume = duplicate(subject.pristine, join(subject.folder, 'peer'));
   const create = await onDevice(volume, (device, cleanup) =>
-    measure(cleanup, 'partclone.ext4 -c -q -L "$1" -s "$2" -o - | zstd -1 -T2 -q -f -o "$3"; sync "$3"', [
-      log,
-      device,
-      image,
-    ]),
+    measure(cleanup, `${peer.create}; sync "$3"`, [log, device, image]),
   );
   await onDevice(volume, (device) => void overwriteWithNoise(device, []));
   forget(image);
   const restore = await onDevice(volume, (device, cleanup) =>
-    measure(cleanup, 'zstd -d -q -c "$3" | partclone.restore -q -L "$1" -s - -O "$2"; sync "$2"; sync "$4"', [
-      log,
-      device,
-      image,
-      volume,
-    ]),
+    measure(cleanup, `${peer.restore}; sync "$2"; sync "$4"`, [log, device, image, volume]),
   );
   await onDevice(volume, (device, cleanup) => mustBeTheSame(cleanup, subject, device));
   const stored = statSync(image).size;

@@ -1,9 +1,14 @@
 import { columns, count, wrap } from '../../rescue/cli/text.ts';
 import { formatBytes } from '../../rescue/units.ts';
+import type { Peer } from './kinds.ts';
 import type { DiskSpeed, Machine } from './limits.ts';
 import type { Round, Side } from './sides.ts';
 
 export interface Results {
+  /** Name of the file system, and who judged what came back. */
+  readonly kind: string;
+  readonly judges: string;
+  readonly peer: Peer;
   readonly machine: Machine;
   /** Before the first round and after the last one. */
   readonly disk: readonly [DiskSpeed, DiskSpeed];
@@ -38,8 +43,8 @@ export interface SideSummary {
 
 export interface JobSummary {
   readonly holdfast: SideSummary;
-  readonly partclone: SideSummary;
-  /** Our median time over partclone's: below 1, we are faster. */
+  readonly peer: SideSummary;
+  /** Our median time over the peer's: below 1, we are faster. */
   readonly ratio: number;
 }
 
@@ -58,19 +63,14 @@ const sideSummary = (rounds: readonly Round[], job: Job): SideSummary => {
 export const summarise = ({ rounds }: Results): Record<Job, JobSummary> => {
   const of = (job: Job): JobSummary => {
     const holdfast = sideSummary(rounds.holdfast, job);
-    const partclone = sideSummary(rounds.partclone, job);
-    return { holdfast, partclone, ratio: holdfast.seconds / partclone.seconds };
+    const peer = sideSummary(rounds.peer, job);
+    return { holdfast, peer, ratio: holdfast.seconds / peer.seconds };
   };
   return { create: of('create'), restore: of('restore') };
 };
 
 /** What DESIGN allows our process: bytes resident. */
 export const MEMORY_LIMIT = 256 * 1024 * 1024;
-
-const NAMES: Record<Job, Record<Side, string>> = {
-  create: { holdfast: 'holdfast create', partclone: 'partclone.ext4 -c | zstd -1 -T2' },
-  restore: { holdfast: 'holdfast restore', partclone: 'zstd -d | partclone.restore' },
-};
 
 const seconds = (value: number): string => `${value.toFixed(1)} s`;
 const perSecond = (bytes: number): string => `${formatBytes(bytes)}/s`;
@@ -96,7 +96,7 @@ export const summaryLines = (results: Results): string[] => {
   const row = (job: Job, side: Side): string[] => {
     const { [side]: of, ratio } = summary[job];
     return [
-      NAMES[job][side],
+      side === 'holdfast' ? `holdfast ${job}` : results.peer.labels[job],
       seconds(of.seconds),
       `${of.fastest.toFixed(1)}-${of.slowest.toFixed(1)}`,
       seconds(of.cpu),
@@ -107,16 +107,16 @@ export const summaryLines = (results: Results): string[] => {
   const over = JOBS.filter((job) => summary[job].holdfast.peak > MEMORY_LIMIT);
   return [
     paragraph(
-      `ext4 of ${formatBytes(results.volumeBytes)} with ${results.files} files from /usr, ${formatBytes(results.usedBytes)} in use, on a loop device. ${count(rounds.holdfast.length, 'run')} each, in turns, cold cache, everything synced, every restored volume checked (e2fsck, all files).`,
+      `${results.kind} of ${formatBytes(results.volumeBytes)} with ${results.files} files from /usr, ${formatBytes(results.usedBytes)} in use, on a loop device. ${count(rounds.holdfast.length, 'run')} each, in turns, cold cache, everything synced, every restored volume checked (${results.judges}).`,
     ),
     '',
     ...columns([
       ['', 'median', 'range', 'cpu', 'memory', 'ratio'],
-      ...JOBS.flatMap((job) => [row(job, 'holdfast'), row(job, 'partclone')]),
+      ...JOBS.flatMap((job) => [row(job, 'holdfast'), row(job, 'peer')]),
     ]),
     '',
     paragraph(
-      `Image: holdfast ${stored(rounds.holdfast)} (inside the volume), partclone with zstd ${stored(rounds.partclone)}.`,
+      `Image: holdfast ${stored(rounds.holdfast)} (inside the volume), ${results.peer.name} with zstd ${stored(rounds.peer)}.`,
     ),
     paragraph(
       'Ratio: our time over theirs, of medians; below 1 we are faster. Ours includes more: create reads back what it wrote; restore checks the whole image first and reads back afterwards. Memory: highest resident size (VmHWM), summed over a pipeline.',
@@ -150,7 +150,7 @@ export const toDocument = (results: Results) => {
     }));
   return {
     ...results,
-    rounds: { holdfast: bare(results.rounds.holdfast), partclone: bare(results.rounds.partclone) },
+    rounds: { holdfast: bare(results.rounds.holdfast), peer: bare(results.rounds.peer) },
     summary: summarise(results),
     memoryLimit: MEMORY_LIMIT,
   };

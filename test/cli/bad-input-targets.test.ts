@@ -3,6 +3,7 @@ import {
   copyFileSync,
   existsSync,
   linkSync,
+  readFileSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -10,7 +11,9 @@ import {
 import { join } from 'node:path';
 import test from 'ava';
 import { MIB } from '../../rescue/units.ts';
+import { makeNtfs } from '../fs/ntfs/volumes.ts';
 import { withCleanup } from '../support/cleanup.ts';
+import { makeDisk } from '../support/disk.ts';
 import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { type Expected, makeSamples, mustNotChange, refusedOn, type Samples } from './bad-input.ts';
@@ -78,6 +81,16 @@ test('what holds no file system: create is refused by name, no image is found', 
     luks.set(Buffer.from(`LUKS\xba\xbe\0${String.fromCharCode(version)}`, 'latin1'));
     await everyCommand(t, file(`luks${version}`, luks), { ...unknown, message: /LUKS.*Unlock it/ });
   }
+  // Their boot sectors end like an MBR.
+  for (const [name, message] of [
+    ['-FVE-FS-', /BitLocker \(encrypted\)\. Decrypt the volume in Windows/],
+    ['EXFAT   ', /exFAT/],
+  ] as const) {
+    const volume = new Uint8Array(MIB);
+    volume.set([0xeb, 0x58, 0x90, ...Buffer.from(name)]);
+    volume.set([0x55, 0xaa], 510);
+    await everyCommand(t, file(name, volume), { ...unknown, message });
+  }
   const swap = file('swap', new Uint8Array(MIB));
   mustRun('mkswap', ['--quiet', swap]);
   await everyCommand(t, swap, { ...unknown, message: /Linux swap/ });
@@ -111,6 +124,24 @@ test('a disk cut short: nothing is changed, and what is missing is said', async 
   const elsewhere = join(samples.folder, 'cut-restored');
   await refusedOn(t, 'restore', imaged, { exit: 0 }, ...byId, '--to', elsewhere);
   await refusedOn(t, 'list', elsewhere, EMPTY_LIST);
+});
+
+test('an NTFS cut short: the way out is not a repair', async (t) => {
+  const path = makeNtfs(join(samples.folder, 'cut-ntfs'), { size: 8 * MIB });
+  truncateSync(path, 6 * MIB);
+  const message = /larger than its partition.*found 16383\. It was made shorter than what is in it[^.]*\.$/m;
+  await refusedOn(t, 'create', path, { exit: 4, error: 'refused/source-damaged', message });
+});
+
+test('several partitions, none of which can be imaged: what each holds is said', async (t) => {
+  const path = join(samples.folder, 'others');
+  const places = makeDisk(t, path, { size: 8 * MIB, table: 'gpt', partitions: [{ size: 2 * MIB }, {}] });
+  const disk = readFileSync(path);
+  disk.set(Buffer.from('\xeb\x58\x90-FVE-FS-', 'latin1'), places[1]!.start);
+  writeFileSync(path, disk);
+  const message =
+    /partition 1 \([^)]*\): empty \(all zeros\); partition 2 \([^)]*\): BitLocker \(encrypted\)\. Choose one/;
+  await refusedOn(t, 'create', path, { exit: 4, error: 'refused/unknown-filesystem', message });
 });
 
 test('a file that may not be written: reading goes on, writing is refused', async (t) => {

@@ -41,12 +41,16 @@ export const chooseFiles = (bytes: number): string[] => {
   return chosen;
 };
 
-/** Copies files with everything that belongs to them, hard links among each other included. */
-export const copyFiles = (paths: readonly string[], to: string): void => {
+/**
+ * Copies files with everything that belongs to them, hard links among each other included; `bare`: without owners, modes and
+ * attributes, for a file system that has none.
+ */
+export const copyFiles = (paths: readonly string[], to: string, bare = false): void => {
   // An archive in between keeps hard links, which one copy command per batch would not. -C keeps full paths.
   const pack = 'tar --create --xattrs --acls -C / --null --no-recursion --verbatim-files-from --files-from=-';
-  const unpack =
-    'tar --extract --xattrs --xattrs-include="*" --acls --preserve-permissions --same-owner -C "$1"';
+  const unpack = bare
+    ? 'tar --extract --no-same-permissions --no-same-owner --no-xattrs --no-acls -C "$1"'
+    : 'tar --extract --xattrs --xattrs-include="*" --acls --preserve-permissions --same-owner -C "$1"';
   const result = mustRun('sh', ['-c', `${pack} | ${unpack}`, 'sh', to], {
     input: paths.map((path) => `${path.slice(1)}\0`).join(''),
   });

@@ -33,3 +33,18 @@ test('of the lowest of several the top, but not less than a quick search finds',
   t.deepEqual(extents.at(-1), { start: 89 * MIB, length: MIB });
   t.is(totalLength(extents), 30 * MIB + 512 * KIB);
 });
+
+test('what the file system would rather keep comes last, behind small pieces, and only if it is needed', (t) => {
+  const free = [
+    { start: clusters(10 * MIB), length: clusters(30 * MIB) },
+    { start: clusters(50 * MIB), length: clusters(512 * KIB) },
+  ];
+  const reserved = [{ start: clusters(30 * MIB), length: clusters(100 * MIB) }];
+  const shape = { free: () => free, reserved: () => reserved, clusterSize: CLUSTER, clusterBase: 0 };
+  const highest = (wanted: number): number[] =>
+    planPlacement({ ...shape, wanted, enough: wanted })
+      .extents.slice(1)
+      .map(({ start, length }) => (start + length) / MIB);
+  t.deepEqual(highest(15 * MIB), [30 - 1 / 16]);
+  t.deepEqual(highest(25 * MIB), [30 - 1 / 16, 50.5, 40, 39, 38, 37, 36]);
+});

@@ -10,15 +10,9 @@ import { parseLocatorRecord } from '../../rescue/image/locator-record.ts';
 import { applyPatch } from '../../rescue/job/apply.ts';
 import type { CreateResult, ImageSummary } from '../../rescue/job/results.ts';
 import { type Extent, MIB, type Run } from '../../rescue/units.ts';
-import {
-  fatEntry,
-  fsckFat,
-  type Listed,
-  mtools,
-  placesOf,
-  treeByMtools,
-  withoutContainers,
-} from '../fs/fat/volumes.ts';
+import { fsckFat } from '../fs/fat/fsck.ts';
+import { type Listed, mtools, treeByMtools, withoutContainers } from '../fs/fat/mtools.ts';
+import { fatEntry, placesOf } from '../fs/fat/patching.ts';
 import { duplicate } from '../support/duplicate.ts';
 import { mustBeClean } from '../support/judges.ts';
 import { digestOf, firstDifference, noiseSource, overwriteWithNoise } from '../support/noise.ts';

@@ -3,14 +3,10 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { isHoldfastError } from '../../rescue/errors.ts';
 import { MIB } from '../../rescue/units.ts';
-import {
-  FAT_VARIANTS,
-  type FatVariant,
-  makeFat,
-  makeFatVariant,
-  populateFat,
-  treeByMtools,
-} from '../fs/fat/volumes.ts';
+import { populateFat } from '../fs/fat/content.ts';
+import { treeByMtools } from '../fs/fat/mtools.ts';
+import { FAT_VARIANTS, type FatVariant, makeFatVariant } from '../fs/fat/variants.ts';
+import { makeFat } from '../fs/fat/volumes.ts';
 import { makeDisk } from '../support/disk.ts';
 import { duplicate } from '../support/duplicate.ts';
 import { firstDifference } from '../support/noise.ts';

@@ -5,6 +5,7 @@ import { type DeviceEvent, Recorder } from '../../rescue/device/recorder.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { openVolume } from '../../rescue/job/volume.ts';
+import type { Contents } from './power-cut/court.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { type Cut, cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
@@ -12,6 +13,7 @@ import {
   faultsOfImage,
   faultsOfImages,
   faultsOfSiblings,
+  faultsOnceMended,
   imagesOn,
   makeImage,
   makeWorld,
@@ -54,8 +56,8 @@ interface Scene {
 
 /** Right after the cut: everything that was there must be there after the file system's own repair. */
 const afterRepair = async ({ world, old }: Scene, cut: Cut): Promise<string[]> => {
-  const { court, context, tree, factory, device } = world;
-  const faults = court.faultsWhenMended(cut.device, tree);
+  const { court, context, factory, device } = world;
+  const faults = await faultsOnceMended(world, cut);
   if (!sameExtents(cut.device, device, factory)) faults.push('sealed slots of the factory image changed');
   if (faults.length > 0) return faults;
   const mended = court.lift();
@@ -69,32 +71,47 @@ const afterRepair = async ({ world, old }: Scene, cut: Cut): Promise<string[]> =
 };
 
 /** The command again, on the medium as it is. */
-const runAgain = async ({ world }: Scene, medium: MemoryDevice, tree = world.tree): Promise<string[]> => {
+const runAgain = async ({ world }: Scene, medium: MemoryDevice, owners?: Contents): Promise<string[]> => {
   const { court, context, factory, device } = world;
   await makeImage(context, medium, 'user');
-  const faults = court.faults(medium, tree);
+  const faults =
+    owners === undefined ? court.faults(medium, world.tree) : court.faultsAfterOwner(medium, owners);
   faults.push(...(await faultsOfImages(context, medium, ['factory', 'user'])));
   if (!sameExtents(medium, device, factory)) faults.push('sealed slots of the factory image changed');
   return faults;
 };
 
-/** The owner's system ran before the command was run again: with its usual check at boot, or mounted as it was. */
-const afterOwner = async (scene: Scene, cut: Cut, checked: boolean): Promise<string[]> => {
+/** The command again after the owner. If it is declined, with the way out said, then nothing was written, and that way must lead out. */
+const runAfterOwner = async (
+  scene: Scene,
+  medium: MemoryDevice,
+  tree: Contents,
+  isMended: boolean,
+): Promise<string[]> => {
   const { court } = scene.world;
-  court.lay(cut.device);
-  if (checked) court.faultsWhenMended(cut.device, scene.world.tree);
-  const tree = court.own(ownersWork);
-  const medium = court.lift();
   const before = medium.snapshot();
   try {
     return await runAgain(scene, medium, tree);
   } catch (error) {
-    if (!isHoldfastError(error, 'refused') || !/^(ext|fat)\./.test(error.detail.code)) throw error;
+    if (!isHoldfastError(error, 'refused') || !court.isWayOutSaid(error)) throw error;
+    if ([...medium.differences(before)].length > 0) return ['declined after it had written'];
+    if (!court.canGoThatWay(error)) return court.faultsAfterOwner(medium, tree);
+    if (isMended) throw error;
   }
-  // Declined, with the way out said: then nothing was written, and that way must lead out.
-  if ([...medium.differences(before)].length > 0) return ['declined after it had written'];
   const faults = court.faultsWhenMended(medium, tree);
-  return faults.length > 0 ? faults : runAgain(scene, court.lift(), tree);
+  return faults.length > 0 ? faults : runAfterOwner(scene, court.lift(), tree, true);
+};
+
+/** The owner's system ran before the command was run again: with its usual check at boot, or mounted as it was. */
+const afterOwner = async (scene: Scene, cut: Cut, checked: boolean): Promise<string[]> => {
+  const { court } = scene.world;
+  if (court.needsUs(cut.device)) return [];
+  court.lay(cut.device);
+  if (!checked && court.isNeverMounted(cut.device))
+    return court.mounts() ? ['mounted, though it should not be'] : [];
+  if (checked) court.faultsWhenMended(cut.device, scene.world.tree);
+  const tree = court.own(ownersWork);
+  return runAfterOwner(scene, court.lift(), tree, false);
 };
 
 /** Cuts power everywhere in one `create`; gives what went wrong and how many media were tried. */

@@ -10,16 +10,15 @@ import { selectImage } from '../../rescue/job/locating.ts';
 import { runsWithin } from '../../rescue/job/make-way.ts';
 import { restoreTo } from '../../rescue/job/restore.ts';
 import { type ByteOffset, MIB, type Run } from '../../rescue/units.ts';
-import { placesOf, setNextFree } from '../fs/fat/volumes.ts';
+import { placesOf, setNextFree } from '../fs/fat/patching.ts';
 import { noiseSource } from '../support/noise.ts';
 import { clustersOn, furnishTightly, makeRoomAbove } from './power-cut/collision.ts';
+import type { Contents, Court } from './power-cut/court.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import { findAll, placeOn, wreckOf } from './power-cut/restoring.ts';
 import {
-  type Contents,
-  type Court,
   courtOf,
   faultsOfImage,
   faultsOfImages,
@@ -178,6 +177,7 @@ for (const [volume, isWreck] of [
   ['ext4 without a journal', false],
   ['ext4 without a journal', true],
   ['FAT32', false],
+  ['NTFS', false],
 ] as const) {
   test(`${CUTS} of a restore that moves an image: ${volume}${isWreck ? ', destroyed' : ''}`, async (t) => {
     const context = new JobContext({ now: 1_800_000_000 });

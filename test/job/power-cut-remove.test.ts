@@ -8,15 +8,16 @@ import { hasSlotMagic } from '../../rescue/image/slot.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { removeFrom } from '../../rescue/job/remove.ts';
 import { settle, tidy } from '../../rescue/job/settle.ts';
+import type { Contents } from './power-cut/court.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
-import { cutsOf, spreadOver } from './power-cut/medium.ts';
+import { type Cut, cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import {
   accessTo,
-  type Contents,
   faultsOfImage,
   faultsOfImages,
   faultsOfSiblings,
+  faultsOnceMended,
   imagesOn,
   makeImage,
   makeWorld,
@@ -33,10 +34,10 @@ interface Scene {
   readonly gone: Image;
 }
 
-const afterRepair = async ({ world }: Scene, cut: MemoryDevice): Promise<string[]> => {
-  const { court, context, tree, factory, device } = world;
-  const faults = court.faultsWhenMended(cut, tree);
-  if (!sameExtents(cut, device, factory)) faults.push('sealed slots of the factory image changed');
+const afterRepair = async ({ world }: Scene, cut: Cut): Promise<string[]> => {
+  const { court, context, factory, device } = world;
+  const faults = await faultsOnceMended(world, cut);
+  if (!sameExtents(cut.device, device, factory)) faults.push('sealed slots of the factory image changed');
   if (faults.length > 0) return faults;
   const mended = court.lift();
   const images = imagesOn(mended);
@@ -47,7 +48,7 @@ const afterRepair = async ({ world }: Scene, cut: MemoryDevice): Promise<string[
 };
 
 /** The command again, on the disk as it is in the scratch file; nothing of the image may be left. */
-const runAgain = async ({ world, gone }: Scene, tree: Contents): Promise<string[]> => {
+const runAgain = async ({ world, gone }: Scene, owners?: Contents): Promise<string[]> => {
   const { court, context, factory, device } = world;
   let medium: MemoryDevice | undefined;
   try {
@@ -61,21 +62,29 @@ const runAgain = async ({ world, gone }: Scene, tree: Contents): Promise<string[
     tidy(guard);
   }
   medium ??= court.lift();
-  const faults = court.faults(medium, tree);
+  const faults =
+    owners === undefined ? court.faults(medium, world.tree) : court.faultsAfterOwner(medium, owners);
   faults.push(...(await faultsOfImages(context, medium, ['factory'])));
   if (!sameExtents(medium, device, factory)) faults.push('sealed slots of the factory image changed');
   const left = gone.extents.filter(({ start }) => hasSlotMagic(medium.read(start, 16)));
   // Where the owner's files took over some of its clusters, what is left of the image is not found any more.
-  if (left.length > 0 && tree === world.tree)
+  if (left.length > 0 && owners === undefined)
     faults.push(`slots of the removed image are left at ${left.map(({ start }) => start)}`);
   return faults;
 };
 
 const afterOwner = async (scene: Scene, cut: MemoryDevice): Promise<string[]> => {
   const { court } = scene.world;
+  if (court.needsUs(cut)) return [];
   court.faultsWhenMended(cut, scene.world.tree);
   const tree = court.own(ownersWork);
-  return runAgain(scene, tree);
+  try {
+    return await runAgain(scene, tree);
+  } catch (error) {
+    if (!isHoldfastError(error, 'refused') || !court.isWayOutSaid(error) || court.canGoThatWay(error))
+      throw error;
+    return court.compare(tree);
+  }
 };
 
 for (const volume of VOLUME_NAMES) {
@@ -95,9 +104,9 @@ for (const volume of VOLUME_NAMES) {
       DEPTH.most,
     )) {
       log.next(cut.what);
-      log.add('after repair', await attempt(() => afterRepair(scene, cut.device)));
+      log.add('after repair', await attempt(() => afterRepair(scene, cut)));
       world.court.lay(cut.device);
-      log.add('run again', await attempt(() => runAgain(scene, world.tree)));
+      log.add('run again', await attempt(() => runAgain(scene)));
       if (cut.torn && !DEPTH.unchecked) continue;
       log.add('owner in between', await attempt(() => afterOwner(scene, cut.device)));
     }

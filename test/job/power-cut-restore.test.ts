@@ -14,17 +14,15 @@ import { partitionTableSound } from '../support/judges.ts';
 import { noiseSource } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { ESP_TYPE, espFiles, espMustBeClean, makeEsp } from './esp.ts';
+import { type Contents, type Court, layFile } from './power-cut/court.ts';
 import { CUTS, DEPTH, enoughMedia } from './power-cut/depth.ts';
 import { cutsOf, spreadOver } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
 import { findAll, placeOn, shifted, wreckOf } from './power-cut/restoring.ts';
 import {
-  type Contents,
-  type Court,
   courtOf,
   faultsOfImages,
   furnish,
-  layFile,
   makeImage,
   sameExtents,
   VOLUME_NAMES,

@@ -3,8 +3,11 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import type { Run } from '../../rescue/units.ts';
 import { MIB } from '../../rescue/units.ts';
+import { treeByMtools, tryMtools, withoutContainers } from '../fs/fat/mtools.ts';
 import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
-import { type FatOptions, makeFat, treeByMtools, tryMtools, withoutContainers } from '../fs/fat/volumes.ts';
+import { type FatOptions, makeFat } from '../fs/fat/volumes.ts';
+import { ntfsOwnersClusters } from '../fs/ntfs/owners-clusters.ts';
+import { complaints, type MakeOptions, makeNtfs, mountNtfs } from '../fs/ntfs/volumes.ts';
 import { type Cleanup, withCleanup } from '../support/cleanup.ts';
 import { e2fsckClean } from '../support/judges.ts';
 import { mountFile } from '../support/loop.ts';
@@ -13,6 +16,8 @@ import { run } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../support/volume.ts';
 import { ownersClusters } from './owners-clusters.ts';
+
+const full = process.env['HOLDFAST_SWEEP'] === 'full';
 
 /** One thing that an owner does to one file in the root. */
 export interface Edit {
@@ -111,10 +116,41 @@ const fat = (name: string, options: FatOptions): SequenceVolume => ({
   ownersClusters: (path) => fatOwnersClusters(path),
 });
 
+const withNtfs = <T>(path: string, readOnly: boolean, body: (top: string) => T): Promise<T> =>
+  withCleanup(async (cleanup: Cleanup) => {
+    const mount = mountNtfs(cleanup, path, { readOnly });
+    try {
+      return body(mount.path);
+    } finally {
+      mount.unmount();
+    }
+  });
+
+const ntfs = (name: string, options: MakeOptions): SequenceVolume => ({
+  name,
+  size: options.size,
+  make: (path) => {
+    makeNtfs(path, options);
+  },
+  change: (path, edits) =>
+    withNtfs(path, false, (top) => {
+      for (const edit of edits) apply(top, edit);
+    }),
+  contents: (path) =>
+    withNtfs(path, true, (top) => {
+      const names = readdirSync(top).filter((each) => each !== '.holdfast');
+      return new Map(names.sort().map((each) => [each, hash('sha256', readFileSync(join(top, each)))]));
+    }),
+  faults: (path) => complaints(path),
+  ownersClusters: ntfsOwnersClusters,
+});
+
 /** Each file system adds its own here. */
 export const SEQUENCE_VOLUMES: readonly SequenceVolume[] = [
   ext('ext4', { size: 16 * MIB, blockSize: 1024 }),
   ext('ext2', { size: 12 * MIB, type: 'ext2', blockSize: 1024 }),
   fat('FAT16', { size: 16 * MIB, bits: 16, sectorsPerCluster: 4 }),
   fat('FAT32', { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 }),
+  ntfs('NTFS', { size: 16 * MIB }),
+  ...(full ? [ntfs('NTFS, clusters of one sector', { size: 16 * MIB, clusterSize: 512 })] : []),
 ];

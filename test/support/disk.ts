@@ -16,6 +16,8 @@ export interface PartitionRequest {
   readonly uuid?: string | undefined;
   readonly name?: string | undefined;
   readonly bootable?: boolean | undefined;
+  /** Of a GPT, as sfdisk takes them: `RequiredPartition`, `GUID:63`, several with blanks between them. */
+  readonly attributes?: string | undefined;
 }
 
 export interface DiskOptions {
@@ -63,6 +65,7 @@ export const makeDisk = (cleanup: Cleanup, path: string, options: DiskOptions): 
         );
       if (partition.name !== undefined) words.push(`name="${partition.name}"`);
       if (partition.bootable === true) words.push('bootable');
+      if (partition.attributes !== undefined) words.push(`attrs="${partition.attributes}"`);
       return words.join(', ');
     }),
   ];

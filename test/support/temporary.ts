@@ -19,7 +19,7 @@ export const temporaryFolder = (cleanup: Cleanup): string => {
   const folder = mkdtempSync(join(tmpdir(), ownPrefix));
   cleanup.teardown(() => {
     // Never delete through a mount that could not be undone.
-    const mounted = mountPointsBelow(folder);
+    const mounted = mountPointsAt(folder);
     if (mounted.length > 0) throw new Error(`left alone, still mounted: ${mounted.join(', ')}`);
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   });
@@ -43,7 +43,7 @@ const isAlive = (pid: number): boolean => {
 };
 
 /** `/proc/self/mountinfo` writes blanks and the like in names as octal escapes. */
-const mountPointsBelow = (folder: string): string[] =>
+const mountPointsAt = (folder: string): string[] =>
   readFileSync('/proc/self/mountinfo', 'utf8')
     .split('\n')
     .map((line) =>
@@ -51,7 +51,7 @@ const mountPointsBelow = (folder: string): string[] =>
         String.fromCharCode(Number.parseInt(octal, 8)),
       ),
     )
-    .filter((point) => point.startsWith(`${folder}/`))
+    .filter((point) => point === folder || point.startsWith(`${folder}/`))
     .reverse();
 
 /** Removes what killed test runs left: only folders of this module whose process is gone. Gives their paths. */
@@ -62,13 +62,13 @@ export const sweepAbandoned = (): string[] => {
     if (match === null || isAlive(Number(match[1]))) continue;
     const folder = join(tmpdir(), name);
     if (statSync(folder, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue;
-    for (const point of mountPointsBelow(folder)) run('umount', [point]);
+    for (const point of mountPointsAt(folder)) run('umount', [point]);
     const loops = run('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE']).stdout;
     for (const line of loops.split('\n')) {
       const [device, backing] = line.split(' ');
       if (device !== undefined && backing?.startsWith(`${folder}/`)) run('losetup', ['-d', device]);
     }
-    if (mountPointsBelow(folder).length > 0) continue;
+    if (mountPointsAt(folder).length > 0) continue;
     rmSync(folder, { recursive: true, force: true });
     removed.push(folder);
   }

@@ -24,6 +24,8 @@ export interface SnapshotOptions {
    * Default false.
    */
   readonly topFolder?: boolean | undefined;
+  /** Attribute flags, generations and what is backed, which file systems in user space do not tell. Default true. */
+  readonly inodeDetails?: boolean | undefined;
 }
 
 const TYPES = {
@@ -167,7 +169,7 @@ export const snapshot = (top: string, options: SnapshotOptions = {}): Tree => {
   };
   visit('.', Buffer.from(top));
   addAttributes(top, tree);
-  addInodeDetails(top, tree);
+  if (options.inodeDetails !== false) addInodeDetails(top, tree);
   if (options.topFolder !== true)
     for (const name of ['mtime', 'ctime', 'links', 'size', 'blocks', 'flags']) tree.get('.')?.delete(name);
   return tree;

@@ -79,6 +79,7 @@ export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     allocation: () => allocatedRuns(volume),
     blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
+    reserved: () => [],
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
     excludes: () => listExcludes(volume, swap(), isContainer),
     containers: () => listContainers(volume, isContainer),

@@ -202,6 +202,7 @@ const parseParameters = (boot: Uint8Array, device: ReadableDevice): FatParameter
       offset: BOOT_SECTOR.offsetOf(totalField),
       expected: `at most ${device.size} bytes`,
       found: size,
+      wayOut: 'It was made shorter than what is in it, or is not seen whole: give it its former length again',
     });
   }
   const reservedLength = reserved * sectorSize;

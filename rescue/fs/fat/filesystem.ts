@@ -79,6 +79,7 @@ export const openFat = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     allocation: () => allocatedRuns(volume),
     blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
+    reserved: () => [],
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),

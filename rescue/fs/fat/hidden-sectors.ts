@@ -14,6 +14,8 @@ export const moved = (
   editor: Editor,
   { from, to }: { readonly from: ByteOffset; readonly to: ByteOffset },
 ): void => {
+  // Of a volume that was imaged in a file, or filled its disk, nobody knows what would be right.
+  if (from === 0) return;
   const { sectorSize, backupBoot } = new FatVolume(editor).parameters;
   const value = to / sectorSize;
   if (!Number.isInteger(value) || value >= LIMIT) return;

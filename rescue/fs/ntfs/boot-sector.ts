@@ -108,6 +108,7 @@ export const readParameters = (device: ReadableDevice): NtfsParameters => {
       offset: BOOT_SECTOR.offsetOf('number_of_sectors'),
       expected: `at most ${Math.floor(device.size / sectorSize)} sectors`,
       found: sectorCount,
+      wayOut: 'It was made shorter than what is in it, or is not seen whole: give it its former length again',
     });
   }
   const clusterCount = Math.floor(sectorCount / (clusterSize / sectorSize));

@@ -79,13 +79,14 @@ const ignore: Put = () => {};
 
 const oneRecord = (pass: Pass, record: MftRecord, put: Put): void => {
   const attributes = [...ownAttributes(record)];
-  for (const attribute of attributes) if (!attribute.resident) claimExtent(pass, attribute, put);
-  if (!pass.first) return;
-  const hasList = attributes.some(({ type }) => type === AT_ATTRIBUTE_LIST);
-  if (record.base !== undefined && !isKnownExtension(pass, record, record.base, put)) {
+  // What no file names holds nothing: an extension that was to take the place of another has the same clusters.
+  if (record.base !== undefined && !isKnownExtension(pass, record, record.base, pass.first ? put : ignore)) {
     pass.check.damagedRecords.add(record.number);
     return;
   }
+  for (const attribute of attributes) if (!attribute.resident) claimExtent(pass, attribute, put);
+  if (!pass.first) return;
+  const hasList = attributes.some(({ type }) => type === AT_ATTRIBUTE_LIST);
   const owner = record.base ?? referenceOf(record);
   for (const attribute of attributes)
     if (attribute.type === AT_FILE_NAME && attribute.resident) keepName(pass, owner, attribute.value, record);

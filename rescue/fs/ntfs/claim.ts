@@ -25,7 +25,7 @@ import { isDirectory, meantFile } from './walk.ts';
 
 /**
  * Makes the volume list the clusters as `/.holdfast/NAME.hfi`. See `FileSystemDriver.claim`; throws `refused` (`claim.exists`,
- * `claim.not-free`, `claim.no-space`, `claim.name-taken`, `claim.mft-scattered`, `claim.root-full`, `claim.folder-spread`,
+ * `claim.not-free`, `claim.no-space`, `claim.name-taken`, `claim.mft-scattered`, `claim.root-full`,
  * `claim.too-scattered`), `unsupported`, `corrupt`, `io`, `usage`.
  */
 export const claim = (editor: Editor, request: ClaimRequest): void => {

@@ -26,6 +26,8 @@ export class ClusterEditor {
   readonly #own = new Set<Cluster>();
   readonly #given: Run[] = [];
   #free: Iterator<Cluster> | undefined;
+  /** Free clusters that were looked at and not taken. */
+  readonly #ahead: Cluster[] = [];
 
   /** `requested`: clusters that the caller wants; all must be free. Throws `refused` (`claim.not-free`), `usage`, `corrupt`. */
   constructor(
@@ -86,6 +88,24 @@ export class ClusterEditor {
     );
   }
 
+  #nextFree(): Cluster | undefined {
+    this.#free ??= this.#freeClusters();
+    const next = this.#free.next();
+    return next.done === true ? undefined : next.value;
+  }
+
+  /** Whether `take` would find so many. */
+  canTake(count: number): boolean {
+    let found = this.#ahead.filter((cluster) => !this.#own.has(cluster)).length;
+    while (found < count) {
+      const next = this.#nextFree();
+      if (next === undefined) return false;
+      this.#ahead.push(next);
+      found += 1;
+    }
+    return true;
+  }
+
   /**
    * Clusters for the claim's own needs: those from `near` on as far as they are free, then the lowest ones. In file order.
    * Throws `refused` (`claim.no-space`).
@@ -98,15 +118,14 @@ export class ClusterEditor {
     };
     if (near !== undefined) for (let at = near; taken.length < count && this.#mayTake(at); at += 1) add(at);
     while (taken.length < count) {
-      this.#free ??= this.#freeClusters();
-      const next = this.#free.next();
-      if (next.done === true) {
+      const next = this.#ahead.shift() ?? this.#nextFree();
+      if (next === undefined) {
         throw refused('no cluster is left for what lists the container', {
           code: 'claim.no-space',
           wayOut: 'Free some space',
         });
       }
-      if (!this.#own.has(next.value)) add(next.value);
+      if (!this.#own.has(next)) add(next);
     }
     const runs = joined(taken);
     this.#taken.push(...runs);

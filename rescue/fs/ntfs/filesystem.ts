@@ -10,6 +10,7 @@ import { listExcludes } from './excludes.ts';
 import { geometryOf } from './geometry.ts';
 import { volumeInformation } from './information.ts';
 import { BOOT_SECTOR } from './layout.ts';
+import { mftZone } from './mft-zone.ts';
 import { guarded } from './problems.ts';
 import { volumeStates } from './state.ts';
 import { NtfsVolume } from './volume.ts';
@@ -55,6 +56,7 @@ export const openNtfs = (device: ReadableDevice, isContainer?: ContainerTest): F
     // What lies behind an attribute's initialised size would do, but it takes a pass over $MFT to know and is little.
     blank: () => [],
     bad: () => badRuns(volume),
+    reserved: () => mftZone(volume),
     walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),

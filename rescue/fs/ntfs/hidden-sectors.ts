@@ -7,22 +7,18 @@ import { BOOT_SECTOR } from './layout.ts';
 const LIMIT = 2 ** 32;
 
 /**
- * `hidden_sectors` is the number of sectors of the disk before the volume, and Windows' boot code takes it at its word. Only a value that was
- * right is put right, in the boot sector and its backups: many volumes have some other, with which whatever starts them copes.
+ * `hidden_sectors` is the number of sectors of the disk before the volume, and Windows' boot code takes it at its word: a wrong one does not
+ * start. It is put right in the boot sector and its backups, whatever it was: a volume that was cloned or moved is the usual reason for
+ * another value.
  */
-export const moved = (
-  editor: Editor,
-  { from, to }: { readonly from: ByteOffset; readonly to: ByteOffset },
-): void => {
+export const moved = (editor: Editor, { to }: { readonly to: ByteOffset }): void => {
   if (!hasBootSector(editor)) return;
   const parameters = readParameters(editor);
-  const { sectorSize } = parameters;
-  const value = to / sectorSize;
+  const value = to / parameters.sectorSize;
   if (!Number.isInteger(value) || value >= LIMIT) return;
   for (const offset of [0, ...backupPositions(editor, parameters)]) {
     const boot = editor.read(offset, BOOT_SECTOR.size);
     if (!isCopy(boot, parameters.bootSector)) continue;
-    if (BOOT_SECTOR.get(boot, 'hidden_sectors') * sectorSize !== from) continue;
     BOOT_SECTOR.set(boot, 'hidden_sectors', value);
     editor.write(offset, boot);
   }

@@ -1,4 +1,5 @@
 import { nextBit, setBits } from '../../bytes/bitmap.ts';
+import { totalLength } from '../../bytes/runs.ts';
 import { corrupt, type HoldfastError } from '../../errors.ts';
 import type { ByteLength, Run } from '../../units.ts';
 import type { NonResidentAttribute } from './attribute.ts';
@@ -6,13 +7,13 @@ import { clearBits } from './cluster-editor.ts';
 import { requireContent } from './content.ts';
 import type { NameIndex } from './directory.ts';
 import { attributeRuns, type NtfsFile } from './file.ts';
-import { AT_BITMAP, AT_INDEX_ALLOCATION, NAME_INDEX } from './layout.ts';
+import type { FolderRecords, Placed } from './folder-records.ts';
+import { AT_BITMAP, AT_INDEX_ALLOCATION, NAME_INDEX, NON_RESIDENT_ATTRIBUTE } from './layout.ts';
 import { extentOverhead, nonResidentAttribute, residentAttribute } from './new-attribute.ts';
 import type { EditContext } from './new-file.ts';
-import type { RecordEditor } from './record-editor.ts';
 import { RunMap } from './run-map.ts';
 import { clustersOf } from './runlist.ts';
-import { encodeRuns, joined } from './runlist-encoder.ts';
+import { encodeRuns, joined, runsFrom } from './runlist-encoder.ts';
 import type { Phase } from './staged-edits.ts';
 import { protectRecord } from './update-sequence.ts';
 
@@ -20,15 +21,6 @@ import { protectRecord } from './update-sequence.ts';
 const MOST_BITS: ByteLength = 128 * 1024;
 /** The bitmap grows by so many bytes. */
 const BITMAP_STEP = 8;
-
-/** Puts an attribute of the index in the place of the old one. False if the record has no room. */
-export const putIndexAttribute = (record: RecordEditor, type: number, attribute: Uint8Array): boolean => {
-  const old = record.find(type, NAME_INDEX);
-  if (attribute.length > record.room + (old?.length ?? 0)) return false;
-  if (old === undefined) record.add(attribute);
-  else record.replace(old, attribute);
-  return true;
-};
 
 /** The blocks of an index that is being changed: `$INDEX_ALLOCATION` and `$BITMAP` of the folder. */
 export class IndexBlocks {
@@ -77,6 +69,17 @@ export class IndexBlocks {
     return (number * this.#index.blockSize) / this.#index.vcnBytes;
   }
 
+  /** Whether there are so many blocks, or clusters for them. */
+  canTake(count: number): boolean {
+    const { clusterSize } = this.#context.volume;
+    let free = 0;
+    const end = Math.min(this.#count, 8 * this.#bits.length);
+    for (let at = nextBit(this.#bits, false, 0, end); at < end && free < count; free += 1)
+      at = nextBit(this.#bits, false, at + 1, end);
+    const clusters = Math.ceil(((this.#count + count - free) * this.#index.blockSize) / clusterSize);
+    return this.#context.clusters.canTake(clusters - totalLength(this.#runs));
+  }
+
   #lengthen(): void {
     const longer = new Uint8Array(this.#bits.length + BITMAP_STEP);
     longer.set(this.#bits);
@@ -106,32 +109,73 @@ export class IndexBlocks {
     this.#changed = true;
   }
 
-  /** Puts runs and bits into the folder's record, if they have changed. False if they do not fit. */
-  put(record: RecordEditor): boolean {
+  /** Puts runs and bits into the folder's records, if they have changed. False if they do not fit. */
+  put(records: FolderRecords): boolean {
+    if (!this.putRuns(records)) return false;
     if (!this.#changed) return true;
-    const { clusterSize } = this.#context.volume;
-    const type = AT_INDEX_ALLOCATION;
-    const old = record.find(type, NAME_INDEX) as NonResidentAttribute | undefined;
-    const room = record.room + (old?.length ?? 0) - extentOverhead(NAME_INDEX);
-    const { pairs, count, clusters } = encodeRuns(this.#runs, 0, room);
-    if (count < this.#runs.length) return false;
-    const sizes = { allocated: clusters * clusterSize, data: this.#count * this.#index.blockSize };
-    const instance = old?.instance ?? record.nextInstance();
-    const flags = old?.flags ?? 0;
-    const extent = { type, name: NAME_INDEX, instance, flags, lowestVcn: 0, clusters, pairs, sizes };
-    if (!putIndexAttribute(record, type, nonResidentAttribute(extent))) return false;
-    const bitmap = record.find(AT_BITMAP, NAME_INDEX);
+    const bitmap = records.find(AT_BITMAP);
     // In clusters of its own: its bits are written there, and it does not grow.
     if (bitmap?.resident === false)
       return this.#bits.length <= Math.min(bitmap.dataSize, bitmap.initializedSize);
-    const made = residentAttribute({
-      type: AT_BITMAP,
+    const flags = bitmap?.flags ?? 0;
+    const made = { type: AT_BITMAP, name: NAME_INDEX, instance: 0, flags, value: this.#bits };
+    return records.put(AT_BITMAP, residentAttribute(made));
+  }
+
+  #extent(flags: number, lowestVcn: number, runs: readonly Run[], first = 0, room = Number.MAX_SAFE_INTEGER) {
+    const { pairs, count, clusters } = encodeRuns(runs, first, room);
+    const shape = {
+      type: AT_INDEX_ALLOCATION,
       name: NAME_INDEX,
-      instance: bitmap?.instance ?? record.nextInstance(),
-      flags: bitmap?.flags ?? 0,
-      value: this.#bits,
-    });
-    return putIndexAttribute(record, AT_BITMAP, made);
+      instance: 0,
+      flags,
+      lowestVcn,
+      clusters,
+      pairs,
+    };
+    return { attribute: nonResidentAttribute(shape), count, clusters };
+  }
+
+  /** Only the runs: blocks that no bit calls part of the tree. */
+  putRuns(records: FolderRecords): boolean {
+    if (!this.#changed) return true;
+    const { emptyRoom } = this.#context.mft;
+    const extents = records.extents(AT_INDEX_ALLOCATION) as Placed<NonResidentAttribute>[];
+    const flags = extents[0]?.attribute.flags ?? 0;
+    if (extents.length <= 1) {
+      const { attribute } = this.#extent(flags, 0, this.#runs);
+      this.#setSizes(attribute, 0);
+      if (attribute.length <= emptyRoom) return records.put(AT_INDEX_ALLOCATION, attribute);
+    }
+    const last = extents.at(-1);
+    if (!records.isSpread || last === undefined) return false;
+    const { lowestVcn, highestVcn } = last.attribute.pairs;
+    const rest = runsFrom(this.#runs, highestVcn + 1);
+    const longer = this.#extent(flags, lowestVcn, runsFrom(this.#runs, lowestVcn)).attribute;
+    if (rest.length > 0 && (lowestVcn === 0 || !records.lengthen(last, longer))) {
+      let vcn = highestVcn + 1;
+      for (let done = 0; done < rest.length; ) {
+        const made = this.#extent(flags, vcn, rest, done, emptyRoom - extentOverhead(NAME_INDEX));
+        records.append(made.attribute);
+        done += made.count;
+        vcn += made.clusters;
+      }
+    }
+    const [{ record, attribute }] = records.extents(AT_INDEX_ALLOCATION) as [Placed];
+    this.#setSizes(record.bytes, attribute.at);
+    return true;
+  }
+
+  #setSizes(bytes: Uint8Array, at: number): void {
+    const data = this.#count * this.#index.blockSize;
+    NON_RESIDENT_ATTRIBUTE.set(
+      bytes,
+      'allocated_size',
+      totalLength(this.#runs) * this.#context.volume.clusterSize,
+      at,
+    );
+    NON_RESIDENT_ATTRIBUTE.set(bytes, 'data_size', data, at);
+    NON_RESIDENT_ATTRIBUTE.set(bytes, 'initialized_size', data, at);
   }
 
   /** Plans a block. `isNew`: what stands in its place means nothing. */

@@ -2,7 +2,8 @@ import { corrupt, refused } from '../../errors.ts';
 import type { ByteLength } from '../../units.ts';
 import { type NameIndex, openNameIndex, readBlock } from './directory.ts';
 import { openRecord } from './file.ts';
-import { IndexBlocks, putIndexAttribute } from './index-blocks.ts';
+import { FolderRecords } from './folder-records.ts';
+import { IndexBlocks } from './index-blocks.ts';
 import {
   blockWith,
   type Entry,
@@ -29,6 +30,7 @@ import { residentAttribute } from './new-attribute.ts';
 import type { EditContext } from './new-file.ts';
 import type { RecordEditor } from './record-editor.ts';
 import type { Phase } from './staged-edits.ts';
+import type { Place } from './update-sequence.ts';
 
 interface TreeNode {
   /** Undefined for the root. */
@@ -52,27 +54,23 @@ interface Step {
 const DEEPEST = 24;
 
 /**
- * Changes the index of names of one folder: nodes are changed in memory and planned by `finish`. A folder whose index attributes are spread
- * over several records is changed only as far as no node must be added.
+ * Changes the index of names of one folder: nodes are changed in memory and planned by `finish`.
  */
 export class IndexEditor {
-  readonly #context: EditContext;
   readonly #upCase: UpCase;
-  readonly #record: RecordEditor;
+  #records: FolderRecords;
+  readonly #place: Place;
   readonly #index: NameIndex;
   readonly #isNew: boolean;
-  /** Its attributes stand in several records. */
-  readonly #isSpread: boolean;
   readonly #root: TreeNode;
   readonly #nodes = new Map<number, TreeNode>();
   readonly #blockSize: ByteLength;
   readonly #blocks: IndexBlocks;
 
-  /** `isNew`: the record is not written yet. Throws `corrupt`, `refused` (`claim.folder-spread`), `io`. */
+  /** `isNew`: the record is not written yet. Throws `corrupt`, `io`. */
   constructor(context: EditContext, upCase: UpCase, record: RecordEditor, isNew: boolean) {
-    this.#context = context;
     this.#upCase = upCase;
-    this.#record = record;
+    this.#place = record.place;
     this.#isNew = isNew;
     const { number, bytes, place } = record;
     const { volume } = context;
@@ -87,28 +85,17 @@ export class IndexEditor {
       place,
     };
     const file = openRecord(volume, parsed);
-    this.#isSpread = file.list !== undefined;
+    this.#records = FolderRecords.of(context, record, file);
     this.#index = openNameIndex(file);
     this.#blockSize = this.#index.blockSize;
     this.#root = this.#node(undefined, entriesOf(this.#index.root), undefined);
     this.#blocks = new IndexBlocks(context, file, this.#index, () => this.#full());
   }
 
-  #spread() {
-    return refused(
-      'the folder that lists the container is spread over several records, and must be changed in more than one place',
-      {
-        code: 'claim.folder-spread',
-        ...this.#record.place,
-        wayOut: 'Make the folder .holdfast in Windows, or delete files from it, and try again',
-      },
-    );
-  }
-
   #full() {
     return refused('the index of the folder that would list the container cannot grow', {
       code: 'claim.root-full',
-      ...this.#record.place,
+      ...this.#place,
       wayOut: 'Make the folder .holdfast in Windows, and try again',
     });
   }
@@ -116,7 +103,7 @@ export class IndexEditor {
   #empty({ vcn }: TreeNode) {
     return corrupt('a block of the index has no names', {
       code: 'ntfs.index-node',
-      ...this.#record.place,
+      ...this.#place,
       ...(vcn === undefined ? {} : { found: vcn }),
     });
   }
@@ -135,7 +122,7 @@ export class IndexEditor {
   }
 
   #nameOf(entry: Entry): string {
-    return parseFileName(keyOf(entry), this.#record.place).name;
+    return parseFileName(keyOf(entry), this.#place).name;
   }
 
   /** From the root to where `name` is, or to the leaf where it belongs. */
@@ -173,6 +160,8 @@ export class IndexEditor {
     }
     if (this.#rootFits()) return;
     this.#pushDown();
+    if (this.#rootFits()) return;
+    this.#records.spread();
     if (!this.#rootFits()) throw this.#full();
   }
 
@@ -214,7 +203,6 @@ export class IndexEditor {
   }
 
   #newNode(entries: Entry[]): TreeNode {
-    if (this.#isSpread) throw this.#spread();
     const vcn = this.#blocks.take();
     const node = this.#node(vcn, entries, newBlock(this.#blockSize, vcn));
     node.isNew = true;
@@ -224,21 +212,30 @@ export class IndexEditor {
   }
 
   #rootFits(): boolean {
-    if (this.#isSpread) {
-      if (this.#root.changed) throw this.#spread();
-      return true;
-    }
-    const trial = this.#record.copy();
-    return this.#blocks.put(trial) && this.#putRoot(trial);
+    const trial = this.#records.copy();
+    return this.#put(trial) && trial.hasRoomForList;
   }
 
-  #putRoot(record: RecordEditor): boolean {
-    const old = record.find(AT_INDEX_ROOT, NAME_INDEX)!;
+  /** Root and blocks into the folder's records: what becomes shorter goes first, and makes room for the other. False if they do not fit. */
+  #put(records: FolderRecords): boolean {
+    const old = records.find(AT_INDEX_ROOT)!;
+    const shrinks = old.resident && this.#rootOver(old.value).length < old.value.length;
+    return shrinks
+      ? this.#putRoot(records) && this.#blocks.put(records)
+      : this.#blocks.put(records) && this.#putRoot(records);
+  }
+
+  #rootOver(old: Uint8Array): Uint8Array {
+    return rootValue(old, INDEX_ROOT.size, this.#root.entries);
+  }
+
+  #putRoot(records: FolderRecords): boolean {
+    const old = records.find(AT_INDEX_ROOT)!;
     if (!old.resident) throw this.#full();
-    const value = rootValue(old.value, INDEX_ROOT.size, this.#root.entries);
+    const value = this.#rootOver(old.value);
     const { instance, flags } = old;
     const made = residentAttribute({ type: AT_INDEX_ROOT, name: NAME_INDEX, instance, flags, value });
-    return putIndexAttribute(record, AT_INDEX_ROOT, made);
+    return records.put(AT_INDEX_ROOT, made);
   }
 
   /** Takes an entry out, which the caller has seen. Throws `refused`, `corrupt` (also if its order hides it). */
@@ -247,7 +244,7 @@ export class IndexEditor {
     if (!found) {
       throw corrupt('a name is not where the order of the index has it', {
         code: 'ntfs.index-node',
-        ...this.#record.place,
+        ...this.#place,
         found: JSON.stringify(name),
       });
     }
@@ -290,7 +287,6 @@ export class IndexEditor {
   #dropEmpty(path: readonly TreeNode[]): void {
     const node = path.at(-1)!;
     if (node.vcn === undefined || node.entries.length > 1) return;
-    if (this.#isSpread) throw this.#spread();
     const parent = path.at(-2)!;
     const at = parent.entries.findIndex((entry) => subNodeOf(entry) === node.vcn);
     this.#blocks.free(node.vcn);
@@ -312,16 +308,61 @@ export class IndexEditor {
     this.#dropEmpty(path.slice(0, -1));
   }
 
+  /**
+   * Nodes that change go to blocks that are not part of the tree, and so do those that lead to them: the tree that was is whole until the
+   * root names the other one, most often by a change of one number in one sector. Without room for that, nodes change in place.
+   */
+  #moveChanged(): void {
+    if (this.#isNew) return;
+    const moving = this.#changedBelow(this.#root);
+    if (moving.length === 0 || !this.#blocks.canTake(moving.length)) return;
+    const places = new Map(moving.map(({ vcn }) => [vcn, this.#blocks.take()] as const));
+    for (const { entries } of [this.#root, ...this.#nodes.values()])
+      for (const [at, entry] of entries.entries()) {
+        const place = places.get(subNodeOf(entry));
+        if (place !== undefined) entries[at] = withSubNode(entry, place);
+      }
+    for (const node of moving) {
+      const vcn = places.get(node.vcn)!;
+      const block = Uint8Array.from(node.block!);
+      INDEX_BLOCK.set(block, 'index_block_vcn', vcn);
+      this.#blocks.free(node.vcn!);
+      this.#nodes.delete(node.vcn!);
+      this.#nodes.set(vcn, { ...node, vcn, block, isNew: true, changed: true });
+    }
+    this.#root.changed = true;
+    if (!this.#rootFits()) this.#records.spread();
+  }
+
+  /** Blocks below a node that were there before and change, or lead to one that does or is new. */
+  #changedBelow(node: TreeNode): TreeNode[] {
+    const found: TreeNode[] = [];
+    for (const entry of node.entries) {
+      const sub = subNodeOf(entry);
+      const child = sub === undefined ? undefined : this.#nodes.get(sub);
+      if (child === undefined) continue;
+      const below = this.#changedBelow(child);
+      found.push(...below);
+      if (!child.isNew && (child.changed || below.length > 0)) found.push(child);
+    }
+    return found;
+  }
+
   /** Plans all changes. */
   finish(phase: Phase = 'reference'): void {
-    const { mft } = this.#context;
+    const full = () => this.#full();
+    this.#moveChanged();
     if (!this.#isNew && this.#blocks.changed) {
       // Before any node names a new block. A small root becomes large in one write with its blocks, as does one that must shrink for them.
-      this.#blocks.writeBits('growth');
-      const grown = this.#record.copy();
-      if (grown.find(AT_INDEX_ALLOCATION, NAME_INDEX) !== undefined && this.#blocks.put(grown)) {
-        mft.write('growth', grown);
-        this.#record.follow(grown);
+      this.#blocks.writeBits('grown');
+      const trial = this.#records.copy();
+      const isLarge = trial.find(AT_INDEX_ALLOCATION) !== undefined;
+      if (isLarge && this.#blocks.put(trial) && trial.hasRoomForList) {
+        // One after the other: each, most often, within one sector.
+        this.#blocks.putRuns(this.#records);
+        this.#records.write('growth', full);
+        this.#blocks.put(this.#records);
+        this.#records.write('grown', full);
       }
     }
     for (const node of this.#nodes.values()) {
@@ -330,16 +371,12 @@ export class IndexEditor {
       const when = isNew ? 'prepare' : node.split ? 'trim' : phase;
       this.#blocks.write(when, vcn!, blockWith(block!, entries), isNew);
     }
-    if (this.#isSpread) {
-      if (this.#root.changed) throw this.#spread();
-      return;
-    }
-    if (!this.#blocks.put(this.#record) || !this.#putRoot(this.#record)) throw this.#full();
-    mft.write(phase, this.#record);
+    if (!this.#put(this.#records)) throw this.#full();
+    this.#records.write(phase, full);
     if (!this.#blocks.hasFreed) return;
     this.#blocks.clearFreed();
-    if (!this.#blocks.put(this.#record)) throw this.#full();
+    if (!this.#blocks.put(this.#records)) throw this.#full();
     this.#blocks.writeBits('trim');
-    mft.write('trim', this.#record);
+    this.#records.write('trim', full);
   }
 }

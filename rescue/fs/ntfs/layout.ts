@@ -91,6 +91,8 @@ export const FILE_ROOT = 5;
 export const FILE_BITMAP = 6;
 export const FILE_BADCLUS = 8;
 export const FILE_UPCASE = 10;
+/** In use on a new volume, without a name or content: in reserve for the second extent of $MFT, which must be found before the others (ntfs-3g `mft.c`). */
+export const FILE_MFT_EXTENSION = 15;
 /** Records that $MFTMirr repeats. On large clusters it has room for more, which Windows 10 does not keep up to date. */
 export const MIRRORED_RECORDS = 4;
 

@@ -1,7 +1,7 @@
 import { setBits } from '../../bytes/bitmap.ts';
-import { corrupt, refused } from '../../errors.ts';
+import { totalLength } from '../../bytes/runs.ts';
+import { corrupt } from '../../errors.ts';
 import { type ByteLength, type ByteOffset, type Run, roundUp } from '../../units.ts';
-import type { NonResidentAttribute } from './attribute.ts';
 import { PagedBitmap } from './bitmap.ts';
 import { type ClusterEditor, clearBits } from './cluster-editor.ts';
 import { requireContent } from './content.ts';
@@ -9,35 +9,38 @@ import { attributeRuns } from './file.ts';
 import {
   AT_BITMAP,
   AT_DATA,
+  AT_FILE_NAME,
   FILE_MFT,
+  FILE_MFT_EXTENSION,
   FILE_MFTMIRR,
   MAGIC_FILE,
   MFT_RECORD,
   RECORD_IN_USE,
 } from './layout.ts';
-import { extentOverhead, nonResidentAttribute } from './new-attribute.ts';
+import { type GrowthContext, MftGrowth } from './mft-growth.ts';
 import { RecordEditor } from './record-editor.ts';
-import type { FileReference } from './reference.ts';
+import { type FileReference, readReference } from './reference.ts';
 import { RunMap } from './run-map.ts';
 import { clustersOf } from './runlist.ts';
-import { encodeRuns, joined } from './runlist-encoder.ts';
+import { joined } from './runlist-encoder.ts';
 import type { Phase, StagedEdits } from './staged-edits.ts';
 import { magicOf } from './update-sequence.ts';
 import type { NtfsVolume } from './volume.ts';
 
 /** Records below are the system's; ntfs-3g keeps 24 to 63 for extensions of $MFT itself. */
 const FIRST_RECORD = 64;
+/** The lowest record that may become an extension of $MFT: behind those of the system's files. */
+const FIRST_EXTENSION = 16;
 /** $MFT grows by so many. */
 const GROWTH = 64;
 /** The bitmap of $MFT grows by so many bytes. */
 const BITMAP_STEP = 8;
 
-/** What the two attributes of $MFT that grow have in common. */
+/** An attribute of $MFT that grows. */
 interface Growing {
-  readonly type: number;
   runs: Run[];
   map: RunMap;
-  readonly allocatedBefore: ByteLength;
+  readonly mappedBefore: number;
 }
 
 /** Takes, writes and frees records, and makes $MFT longer when none is free. */
@@ -50,12 +53,12 @@ export class MftEditor {
   readonly #data: Growing;
   readonly #bitmap: Growing;
   readonly #knowsNumber: boolean;
-  /** Record 0, once it is changed. */
-  #own: RecordEditor | undefined;
   #count: number;
   #bitmapSize: ByteLength;
   /** Records up to this are taken, or not free. */
   #next = FIRST_RECORD;
+  /** Records below that were taken for extensions of $MFT. */
+  readonly #reserved = new Set<number>();
 
   /** Throws `corrupt`, `io`. */
   constructor(volume: NtfsVolume, edits: StagedEdits, clusters: ClusterEditor) {
@@ -67,7 +70,10 @@ export class MftEditor {
     this.#marks = new PagedBitmap(content, volume.recordCount, mft.record.place);
     const growing = (type: number): Growing => {
       const map = RunMap.of(attributeRuns(mft, type, ''), mft.record.place);
-      return { type, runs: [...clustersOf(map.runs())], map, allocatedBefore: map.end * volume.clusterSize };
+      const runs = [...clustersOf(map.runs())];
+      if (totalLength(runs) !== map.end)
+        throw corrupt('$MFT or its bitmap has a hole', { code: 'ntfs.hole', ...mft.record.place });
+      return { runs, map, mappedBefore: map.end };
     };
     this.#data = growing(AT_DATA);
     this.#bitmap = growing(AT_BITMAP);
@@ -106,13 +112,18 @@ export class MftEditor {
   }
 
   /**
-   * A free record, marked and empty. `base`: it extends that one. Throws `refused` (`claim.no-space`, `claim.mft-scattered`), `corrupt`
+   * A free record, marked and empty. `base`: it extends that one. Throws `refused` (`claim.no-space`), `corrupt`
    * (`ntfs.record-unmarked`), `io`.
    */
   take(flags: number, base?: FileReference): RecordEditor {
     const number = this.#findFree();
     this.#next = number + 1;
     this.#mark(number, true);
+    return this.#format(number, flags | RECORD_IN_USE, base);
+  }
+
+  /** A record without attributes over the one that stands there. */
+  #format(number: number, flags: number, base?: FileReference): RecordEditor {
     const standing = this.#standing(number);
     const known = magicOf(standing) === MAGIC_FILE;
     const sequence = known ? MFT_RECORD.get(standing, 'sequence_number') : 1;
@@ -122,12 +133,17 @@ export class MftEditor {
       size: this.#volume.recordSize,
       sequence: sequence === 0 ? 1 : sequence,
       knowsNumber: this.#knowsNumber,
-      flags: flags | RECORD_IN_USE,
-      links: base === undefined ? 1 : 0,
+      flags,
+      links: base === undefined && (flags & RECORD_IN_USE) !== 0 ? 1 : 0,
       base,
       standing: usable ? standing : undefined,
       offset: this.#offsetOf(number),
     });
+  }
+
+  /** Bytes that attributes may take in a new record. */
+  get emptyRoom(): ByteLength {
+    return this.#format(FILE_MFT, 0).room;
   }
 
   #findFree(): number {
@@ -152,7 +168,6 @@ export class MftEditor {
   /** More records, formatted but not in use, in what $MFT has allocated or in further clusters. */
   #grow(): void {
     const { recordSize, clusterSize } = this.#volume;
-    this.#own ??= this.open(FILE_MFT);
     const before = this.#count;
     const count = roundUp(Math.max(before, FIRST_RECORD) + 1, GROWTH);
     this.#extend(this.#data, Math.ceil((count * recordSize) / clusterSize));
@@ -173,8 +188,6 @@ export class MftEditor {
     }
     this.#count = count;
     this.#bitmapSize = size;
-    this.#rewrite(this.#data, count * recordSize);
-    this.#rewrite(this.#bitmap, size);
   }
 
   #extend(growing: Growing, clusters: number): void {
@@ -188,32 +201,46 @@ export class MftEditor {
     growing.map = map;
   }
 
-  /** Puts an attribute's new runs and sizes into record 0. Throws `refused` (`claim.mft-scattered`) if they do not fit there. */
-  #rewrite({ type, runs, map }: Growing, size: ByteLength): void {
-    const own = this.#own!;
-    const old = own.find(type, '') as NonResidentAttribute | undefined;
-    const whole = this.#volume.file(FILE_MFT).list === undefined;
-    const room = old === undefined ? 0 : own.room + old.length - extentOverhead();
-    const encoded = encodeRuns(runs, 0, room);
-    if (old === undefined || !whole || encoded.count < runs.length) {
-      throw refused('no MFT record is free, and $MFT is in too many pieces to grow', {
-        code: 'claim.mft-scattered',
-        ...own.place,
-        wayOut: 'Delete some files, whose records can be used then',
-      });
+  /**
+   * A record for an extension of $MFT, marked and empty, all of it in the VCNs below `limit`: number 15 if it is in reserve still, then
+   * the lowest free one from 16 on, as ntfs-3g does it.
+   */
+  #takeReserved(limit: number): RecordEditor | undefined {
+    const { recordSize, clusterSize } = this.#volume;
+    const end = Math.min(this.#count, Math.floor((limit * clusterSize) / recordSize));
+    const base = this.open(FILE_MFT).reference;
+    if (this.#isInReserve(end)) {
+      this.#reserved.add(FILE_MFT_EXTENSION);
+      return this.#format(FILE_MFT_EXTENSION, RECORD_IN_USE, base);
     }
-    const allocated = map.end * this.#volume.clusterSize;
-    own.replace(
-      old,
-      nonResidentAttribute({
-        type,
-        instance: old.instance,
-        lowestVcn: 0,
-        clusters: map.end,
-        pairs: encoded.pairs,
-        // Records may have room behind the last that was initialised: it stays part of the file.
-        sizes: { allocated, data: Math.max(size, old.dataSize), initialized: size },
-      }),
+    for (let number = FIRST_EXTENSION; number < end; number += 1) {
+      if (number === FIRST_RECORD) number = Math.max(number, this.#next);
+      if (number >= end) return undefined;
+      if (this.#reserved.has(number) || !this.#isFree(number)) continue;
+      this.#reserved.add(number);
+      if (number >= FIRST_RECORD) this.#next = number + 1;
+      this.#mark(number, true);
+      return this.#format(number, RECORD_IN_USE, base);
+    }
+    return undefined;
+  }
+
+  #isFree(number: number): boolean {
+    if (number < this.#volume.recordCount && this.#marks.isSet(number)) return false;
+    const bytes = this.#standing(number);
+    return magicOf(bytes) !== MAGIC_FILE || (MFT_RECORD.get(bytes, 'flags') & RECORD_IN_USE) === 0;
+  }
+
+  /** Whether record 15 is what a new volume has there: in use, with no name, no clusters and nobody's extension. */
+  #isInReserve(end: number): boolean {
+    const number = FILE_MFT_EXTENSION;
+    if (number >= end || this.#reserved.has(number) || !this.#marks.isSet(number)) return false;
+    if (magicOf(this.#standing(number)) !== MAGIC_FILE) return false;
+    const record = this.open(number);
+    const base = readReference(MFT_RECORD, record.bytes, 'base_mft_record');
+    const names = record.attributes().some(({ type, resident }) => type === AT_FILE_NAME || !resident);
+    return (
+      base.number === 0 && base.sequence === 0 && !names && MFT_RECORD.get(record.bytes, 'link_count') === 0
     );
   }
 
@@ -228,13 +255,14 @@ export class MftEditor {
     this.#edits.write(used ? 'marks' : 'unmarks', place!.start, bytes);
   }
 
-  /** Plans a write of a record, and of its copy in $MFTMirr where that has one. */
+  /** Plans a write of a record, and of its copy in $MFTMirr where that has one: that of record 0 when the record itself is written. */
   write(phase: Phase, record: RecordEditor): void {
     const { recordSize } = this.#volume;
     const bytes = record.protect();
     this.#writeTo(this.#data.map, phase, record.number * recordSize, bytes);
-    if ((record.number + 1) * recordSize <= this.#mirror.size)
-      this.#writeTo(this.#mirror.map, phase, record.number * recordSize, bytes);
+    if ((record.number + 1) * recordSize > this.#mirror.size) return;
+    const then = phase === 'growth' && record.number === FILE_MFT ? 'grown' : phase;
+    this.#writeTo(this.#mirror.map, then, record.number * recordSize, bytes);
   }
 
   #writeTo(map: RunMap, phase: Phase, offset: number, bytes: Uint8Array): void {
@@ -255,8 +283,25 @@ export class MftEditor {
     this.#mark(number, false);
   }
 
-  /** Plans record 0, if it has changed. */
+  /** Plans the growth of $MFT, if there was any. Throws `refused` (`claim.mft-scattered`, `claim.no-space`), `corrupt`, `io`. */
   finish(): void {
-    if (this.#own !== undefined) this.write('growth', this.#own);
+    const { recordSize } = this.#volume;
+    if (this.#count === this.#volume.recordCount) return;
+    const context: GrowthContext = {
+      volume: this.#volume,
+      edits: this.#edits,
+      clusters: this.#clusters,
+      emptyRoom: this.emptyRoom,
+      open: (number) => this.open(number),
+      takeReserved: (limit) => this.#takeReserved(limit),
+      write: (phase, record) => this.write(phase, record),
+      retire: (number) => this.free(number, 'unextended'),
+    };
+    new MftGrowth(context, {
+      own: this.open(FILE_MFT),
+      file: this.#volume.file(FILE_MFT),
+      data: { ...this.#data, size: this.#count * recordSize },
+      bitmap: { ...this.#bitmap, size: this.#bitmapSize },
+    }).plan();
   }
 }

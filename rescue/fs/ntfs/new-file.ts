@@ -3,7 +3,6 @@ import { refused } from '../../errors.ts';
 import { type ByteLength, type Run, roundUp } from '../../units.ts';
 import type { ClusterEditor } from './cluster-editor.ts';
 import {
-  AT_ATTRIBUTE_LIST,
   AT_DATA,
   AT_FILE_NAME,
   AT_INDEX_ROOT,
@@ -21,8 +20,9 @@ import {
   RECORD_IS_DIRECTORY,
   STANDARD_INFORMATION,
 } from './layout.ts';
+import { type NewListEntry, putAttributeList } from './list-editor.ts';
 import type { MftEditor } from './mft-editor.ts';
-import { extentOverhead, nonResidentAttribute, residentAttribute } from './new-attribute.ts';
+import { ALIGNMENT, extentOverhead, nonResidentAttribute, residentAttribute } from './new-attribute.ts';
 import type { RecordEditor } from './record-editor.ts';
 import { type FileReference, referenceFields } from './reference.ts';
 import { encodeRuns, joined } from './runlist-encoder.ts';
@@ -138,27 +138,8 @@ export const newFile = (context: EditContext, name: NewName, clusters: readonly 
   return { record, key };
 };
 
-const ENTRY_SIZE = roundUp(ATTRIBUTE_LIST_ENTRY.size, 8);
-
-const listEntry = (
-  type: number,
-  lowestVcn: number,
-  reference: FileReference,
-  instance: number,
-): Uint8Array => {
-  const bytes = new Uint8Array(ENTRY_SIZE);
-  bytes.set(
-    ATTRIBUTE_LIST_ENTRY.encode({
-      type,
-      length: ENTRY_SIZE,
-      name_offset: ATTRIBUTE_LIST_ENTRY.size,
-      lowest_vcn: lowestVcn,
-      ...referenceFields('mft_reference', reference),
-      instance,
-    }),
-  );
-  return bytes;
-};
+/** An entry of an unnamed attribute. */
+const ENTRY_SIZE = roundUp(ATTRIBUTE_LIST_ENTRY.size, ALIGNMENT);
 
 /** All extents of the content go to extension records, and a list of everything to the base. */
 const addInExtensions = (
@@ -169,7 +150,15 @@ const addInExtensions = (
   sizes: { readonly allocated: ByteLength; readonly data: ByteLength },
 ): void => {
   const { mft } = context;
-  const entries = [...instances].map(([type, instance]) => listEntry(type, 0, base.reference, instance));
+  const entries = [...instances].map(
+    ([type, instance]): NewListEntry => ({
+      type,
+      name: '',
+      lowestVcn: 0,
+      reference: base.reference,
+      instance,
+    }),
+  );
   let vcn = 0;
   for (let done = 0; done < runs.length; ) {
     if ((entries.length + 1) * ENTRY_SIZE > LONGEST_ATTRIBUTE_LIST) {
@@ -186,47 +175,15 @@ const addInExtensions = (
     const shape = { type: AT_DATA, instance, lowestVcn: vcn, clusters, pairs };
     extension.add(nonResidentAttribute(vcn === 0 ? { ...shape, sizes } : shape));
     mft.write('extensions', extension);
-    entries.push(listEntry(AT_DATA, vcn, extension.reference, instance));
+    entries.push({ type: AT_DATA, name: '', lowestVcn: vcn, reference: extension.reference, instance });
     vcn += clusters;
     done += count;
   }
-  addList(context, base, Buffer.concat(entries));
-};
-
-const addList = ({ volume, edits, clusters }: EditContext, base: RecordEditor, list: Uint8Array): void => {
-  const type = AT_ATTRIBUTE_LIST;
-  const instance = base.nextInstance();
-  const resident = residentAttribute({ type, instance, value: list });
-  if (resident.length <= base.room) {
-    base.add(resident);
-    return;
-  }
-  const { clusterSize } = volume;
-  const runs = joined(clusters.take(Math.ceil(list.length / clusterSize)));
-  const encoded = encodeRuns(runs, 0, base.room - extentOverhead());
-  if (encoded.count < runs.length) {
-    throw refused("no room for the list of the container's pieces", {
+  putAttributeList(context, base, entries, () =>
+    refused("no room for the list of the container's pieces", {
       code: 'claim.too-scattered',
       ...base.place,
       wayOut: 'Free some space, or defragment the volume',
-    });
-  }
-  const content = new Uint8Array(encoded.clusters * clusterSize);
-  content.set(list);
-  let done = 0;
-  for (const { start, length } of runs) {
-    edits.write('prepare', volume.clusterOffset(start), content.subarray(done, done + length * clusterSize));
-    done += length * clusterSize;
-  }
-  const sizes = { allocated: content.length, data: list.length };
-  base.add(
-    nonResidentAttribute({
-      type,
-      instance,
-      lowestVcn: 0,
-      clusters: encoded.clusters,
-      pairs: encoded.pairs,
-      sizes,
     }),
   );
 };

@@ -138,9 +138,4 @@ export class RecordEditor {
     this.#standing = protectRecord(this.bytes, this.#standing);
     return this.#standing;
   }
-
-  /** What is protected next goes over what `earlier`, a copy, has left on the disk. */
-  follow(earlier: RecordEditor): void {
-    this.#standing = earlier.#standing;
-  }
 }

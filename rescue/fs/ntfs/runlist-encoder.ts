@@ -33,6 +33,18 @@ export const joined = (runs: Iterable<Run>): Run[] => {
   return result;
 };
 
+/** The runs from `vcn` on. */
+export const runsFrom = (runs: readonly Run[], vcn: number): Run[] => {
+  const rest: Run[] = [];
+  let at = 0;
+  for (const { start, length } of runs) {
+    const skip = Math.max(0, vcn - at);
+    if (skip < length) rest.push({ start: start + skip, length: length - skip });
+    at += length;
+  }
+  return rest;
+};
+
 export interface EncodedRuns {
   /** Mapping pairs with their end mark. */
   readonly pairs: Uint8Array;

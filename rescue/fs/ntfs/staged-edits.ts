@@ -10,10 +10,14 @@ export const PHASES = [
   'prepare',
   /** Bits of $Bitmap that are set. */
   'allocation',
+  /** Bits of $MFT's bitmap that are set, some of them for records that only the next phases make part of it. */
+  'marks',
+  /** Extension records for more runs of $MFT, and those with sizes or runs that may be ahead of what the first record says. */
+  'further',
   /** Record 0 when $MFT grows; a folder's index when it gets another block. */
   'growth',
-  /** Bits of $MFT's bitmap that are set. */
-  'marks',
+  /** What follows these: the copy of record 0, so that one of the two is always sound; bits of a folder's blocks, sizes that stand in another record. */
+  'grown',
   /** New records: a file after its extensions, its folder after it. */
   'extensions',
   'files',

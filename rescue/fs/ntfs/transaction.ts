@@ -40,12 +40,15 @@ export const patch = (device: ReadableDevice, edit: (editor: Editor) => void): P
   return builder.build();
 };
 
-/** Sets the mark in the record of $Volume, and then in its copy; or takes it back where it was not there before. */
+/**
+ * Sets the mark in the record of $Volume, and then in its copy; or takes it back where it was not there before, from the copy first: as
+ * long as the two differ the volume is marked as dirty, so that the next run looks for what was cut off.
+ */
 const marker = (volume: NtfsVolume, builder: PatchBuilder) => {
   const copies = recordPlaces(volume);
   const before = flagsOf(open(builder, copies[0]!)).value & VOLUME_IS_DIRTY;
   return (dirty: boolean, ordered = true): void => {
-    for (const extents of copies) {
+    for (const extents of dirty ? copies : copies.toReversed()) {
       const record = open(builder, extents);
       const { at, value } = flagsOf(record);
       const wanted = (value & ~VOLUME_IS_DIRTY) | (dirty ? VOLUME_IS_DIRTY : before);

@@ -15,7 +15,8 @@ import { mountFile } from '../../support/loop.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
-import { applyPatch, debugfs, freeRuns, highest, NOTHING, scattered, TIME, Volume } from './editing.ts';
+import { freeRuns, highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { applyPatch, debugfs, Volume } from './editing.ts';
 
 const maps: Record<string, Partial<VolumeOptions>> = {
   'ext2, 1 KiB': { type: 'ext2', blockSize: 1024 },
@@ -86,7 +87,7 @@ for (const type of ['ext2', 'ext4'] as const) {
     if (type === 'ext2') mustRun('debugfs', ['-w', '-R', 'feature -large_file', path]);
     const device = openFile(path, { write: true });
     t.teardown(() => device.close());
-    const runs = highest(freeRuns(device), (2 * GIB) / 4096 + 8);
+    const runs = highest(freeRuns(extDriver, device), (2 * GIB) / 4096 + 8);
     applyPatch(
       device,
       extDriver.patch(device, (editor) =>

@@ -15,7 +15,8 @@ import { mustRun, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { differences, snapshot, type Tree } from '../../support/tree.ts';
 import { HASH_SEED, makeVolume, type VolumeOptions } from '../../support/volume.ts';
-import { applyPatch, highest, NOTHING, scattered, TIME, Volume } from './editing.ts';
+import { highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { applyPatch, Volume } from './editing.ts';
 
 /** A few files of every kind of map, so that each of them could be harmed. */
 const furnish = (cleanup: Cleanup, path: string): Tree => {

@@ -10,7 +10,8 @@ import { attachLoop, mountDevice, mountFile } from '../../support/loop.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume } from '../../support/volume.ts';
-import { applyPatch, freeCounts, freeRuns, highest, NOTHING, scattered, TIME, Volume } from './editing.ts';
+import { freeRuns, highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { applyPatch, freeCounts, Volume } from './editing.ts';
 
 for (const features of [[], ['^has_journal']]) {
   test(`a disk with sectors of 4096 bytes ${features}`, (t) => {
@@ -20,7 +21,7 @@ for (const features of [[], ['^has_journal']]) {
       features,
     });
     const device = MemoryDevice.of(readFileSync(path), 4096);
-    const runs = scattered(freeRuns(device), 1000);
+    const runs = scattered(freeRuns(extDriver, device), 1000);
     const patch = extDriver.patch(device, (editor) =>
       extDriver.claim(editor, { name: 'one', runs, time: TIME, avoid: NOTHING }),
     );

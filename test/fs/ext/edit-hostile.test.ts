@@ -14,7 +14,8 @@ import { MIB } from '../../../rescue/units.ts';
 import { mountFile } from '../../support/loop.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
-import { applyPatch, highest, NOTHING, scattered, TIME, Volume } from './editing.ts';
+import { highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { applyPatch, Volume } from './editing.ts';
 
 /** Bytes that claim and release read: without checksums to catch a change, each field has to stand for itself. */
 const structures = (device: MemoryDevice): number[] => {

@@ -11,7 +11,8 @@ import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { differences, snapshot } from '../../support/tree.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
-import { debugfs, freeCounts, highest, scattered, Volume } from './editing.ts';
+import { highest, scattered } from '../editing.ts';
+import { debugfs, freeCounts, Volume } from './editing.ts';
 
 interface Variant extends Omit<VolumeOptions, 'size'> {
   readonly size?: number;

@@ -1,15 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { endOf, totalLength } from '../../../rescue/bytes/runs.ts';
-import type { Device, ReadableDevice } from '../../../rescue/device/device.ts';
+import type { Device } from '../../../rescue/device/device.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { extDriver } from '../../../rescue/fs/ext/ext.ts';
 import type { Editor, Patch, PatchWrite } from '../../../rescue/fs/patch.ts';
 import type { Run } from '../../../rescue/units.ts';
 import { mustRun } from '../../support/run.ts';
-
-/** 2024-03-01: all times of what the tests claim. */
-export const TIME = 1709251200;
-export const NOTHING = { has: (): boolean => false };
+import { freeRuns, NOTHING, TIME } from '../editing.ts';
 
 export const applyPatch = (device: Device, patch: Patch<PatchWrite>): void => {
   for (const phase of patch.phases) {
@@ -52,48 +48,9 @@ export class Volume {
   }
 
   free(): Run[] {
-    return freeRuns(this.device);
+    return freeRuns(extDriver, this.device);
   }
 }
-
-export const freeRuns = (device: ReadableDevice): Run[] => {
-  const fs = extDriver.open(device);
-  const free: Run[] = [];
-  let at = 0;
-  for (const run of fs.allocation()) {
-    if (run.start > at) free.push({ start: at, length: run.start - at });
-    at = endOf(run);
-  }
-  if (at < fs.geometry.clusterCount) free.push({ start: at, length: fs.geometry.clusterCount - at });
-  return free;
-};
-
-/** From the end of the free space downwards, as create plans: about `count` clusters in whole runs or parts. */
-export const highest = (free: readonly Run[], count: number): Run[] => {
-  const taken: Run[] = [];
-  let left = count;
-  for (const run of [...free].reverse()) {
-    if (left === 0) break;
-    const length = Math.min(left, run.length);
-    taken.push({ start: endOf(run) - length, length });
-    left -= length;
-  }
-  if (left > 0) throw new Error(`only ${totalLength(free)} clusters are free, ${count} wanted`);
-  return taken;
-};
-
-/** Every other cluster: as fragmented as it gets. `count` runs of one cluster, in a disk order of its own. */
-export const scattered = (free: readonly Run[], count: number): Run[] => {
-  const all: Run[] = [];
-  for (const run of free)
-    for (let at = run.start; at < endOf(run); at += 2) all.push({ start: at, length: 1 });
-  if (all.length < count) throw new Error(`only ${all.length} single clusters, ${count} wanted`);
-  const chosen = all.slice(-count);
-  return [
-    ...chosen.filter((_, index) => index % 2 === 0),
-    ...chosen.filter((_, index) => index % 2 === 1).reverse(),
-  ];
-};
 
 /** One debugfs request on a file. */
 export const debugfs = (path: string, request: string): string =>

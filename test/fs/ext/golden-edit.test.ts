@@ -16,7 +16,7 @@ import {
 import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 import { e2fsckClean, mustBeClean } from '../../support/judges.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { NOTHING } from './editing.ts';
+import { NOTHING } from '../editing.ts';
 
 /** Rows of 16 bytes that differ, as `offset: before -> after`; rows that were zero show a dash. */
 const changedRows = (before: Uint8Array, after: Uint8Array): string[] => {

@@ -1,10 +1,9 @@
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
 import type { ReadableDevice } from '../../../rescue/device/device.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
-import { isHoldfastError } from '../../../rescue/errors.ts';
+import { extDriver } from '../../../rescue/fs/ext/ext.ts';
 import { openExt } from '../../../rescue/fs/ext/filesystem.ts';
 import { SUPERBLOCK_OFFSET } from '../../../rescue/fs/ext/layout.ts';
 import { ExtVolume } from '../../../rescue/fs/ext/volume.ts';
@@ -13,9 +12,13 @@ import { mountFile } from '../../support/loop.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
-
-/** Longest that reading all of a small volume may take, damaged in any way: it takes some 10 ms when whole. */
-const PATIENCE = 5000;
+import {
+  changedBytesAreSurvived,
+  eachByteIsSurvived,
+  readAll,
+  untypedErrorsAreSeen,
+  withByte,
+} from '../hostile.ts';
 
 const smallVolume = (t: ExecutionContext, options: Partial<VolumeOptions>): MemoryDevice => {
   const path = makeVolume(join(temporaryFolder(t), 'volume'), {
@@ -46,43 +49,9 @@ const smallVolume = (t: ExecutionContext, options: Partial<VolumeOptions>): Memo
   return MemoryDevice.of(Uint8Array.from(readFileSync(path)));
 };
 
-/** Everything that reads. Gives how many complaints there were; only typed errors may come out. */
-const readAll = (device: ReadableDevice): number => {
-  const started = performance.now();
-  let complaints = 0;
-  const tolerate = (read: () => number): void => {
-    try {
-      complaints += read();
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error;
-      complaints += 1;
-    }
-  };
-  tolerate(() => {
-    const fileSystem = openExt(device);
-    tolerate(() => [...fileSystem.allocation()].length * 0);
-    tolerate(() => [...fileSystem.bad()].length * 0);
-    tolerate(() => [...fileSystem.walk()].reduce((sum, entry) => sum + [...entry.runs()].length * 0, 0));
-    tolerate(() => fileSystem.excludes().length * 0);
-    tolerate(() => fileSystem.refusals().length);
-    tolerate(() => fileSystem.check().length);
-    return 0;
-  });
-  const took = performance.now() - started;
-  if (took > PATIENCE) throw new Error(`took ${took} ms`);
-  return complaints;
-};
-
-const withByte = (device: MemoryDevice, position: number, change: number): MemoryDevice => {
-  const changed = device.snapshot();
-  const [byte] = device.read(position, 1);
-  changed.write(position, Uint8Array.of(byte! ^ change));
-  return changed;
-};
-
 test('any changed byte of a superblock with a checksum is noticed', (t) => {
   const device = smallVolume(t, {});
-  t.is(readAll(device), 0);
+  t.is(readAll(extDriver, device), 0);
   for (let index = 0; index < 1024; index += 1)
     for (const change of [0x01, 0x80, 0xff])
       t.throws(
@@ -93,11 +62,11 @@ test('any changed byte of a superblock with a checksum is noticed', (t) => {
 });
 
 test('any changed byte of a superblock without a checksum is survived', (t) => {
-  const device = smallVolume(t, { type: 'ext2' });
-  t.is(readAll(device), 0);
-  for (let index = 0; index < 1024; index += 1)
-    for (const change of [0x01, 0x80, 0xff])
-      t.notThrows(() => readAll(withByte(device, SUPERBLOCK_OFFSET + index, change)), `byte ${index}`);
+  const positions = Array.from({ length: 1024 }, (_, index) => SUPERBLOCK_OFFSET + index);
+  eachByteIsSurvived(t, extDriver, smallVolume(t, { type: 'ext2' }), {
+    positions,
+    masks: [0x01, 0x80, 0xff],
+  });
 });
 
 /** Bytes of the blocks that hold structures: all but content of files. */
@@ -129,29 +98,12 @@ const VARIANTS: readonly [string, Partial<VolumeOptions>][] = [
 for (const [name, options] of VARIANTS) {
   test(`changed bytes of metadata end in an error or a success: ${name}`, (t) => {
     const device = smallVolume(t, options);
-    t.is(readAll(device), 0);
-    const positions = metadataPositions(device);
-    t.true(positions.length > 500);
-    const change = fc.tuple(fc.constantFrom(...positions), fc.integer({ min: 1, max: 255 }));
-    const property = fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
-      let changed = device;
-      for (const [position, mask] of changes) changed = withByte(changed, position, mask);
-      readAll(changed);
-    });
-    t.notThrows(() => fc.assert(property, { numRuns: 400 }));
+    changedBytesAreSurvived(t, extDriver, device, { positions: metadataPositions(device), runs: 400 });
   });
 }
 
 test('the harness can fail: an untyped error is no success', (t) => {
-  const device = smallVolume(t, { type: 'ext2' });
-  const broken = Object.create(device, {
-    read: {
-      value: () => {
-        throw new TypeError('not of this program');
-      },
-    },
-  }) as ReadableDevice;
-  t.throws(() => readAll(broken), { instanceOf: TypeError });
+  untypedErrorsAreSeen(t, extDriver, smallVolume(t, { type: 'ext2' }));
 });
 
 test('a truncated device is an error', (t) => {

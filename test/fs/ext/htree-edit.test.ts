@@ -24,7 +24,8 @@ import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { differences, snapshot } from '../../support/tree.ts';
 import { HASH_SEED, makeVolume, type VolumeOptions } from '../../support/volume.ts';
-import { debugfs, freeRuns, highest, NOTHING, TIME, Volume } from './editing.ts';
+import { freeRuns, highest, NOTHING, TIME } from '../editing.ts';
+import { debugfs, Volume } from './editing.ts';
 
 const SEED = Buffer.from(HASH_SEED.replaceAll('-', ''), 'hex');
 
@@ -200,7 +201,12 @@ test('a root whose index is full at all levels is refused by name', (t) => {
       device.write(block * 1024, bytes);
     }
     const before = device.snapshot();
-    const request = { name: 'one', runs: highest(freeRuns(device), 100), time: TIME, avoid: NOTHING };
+    const request = {
+      name: 'one',
+      runs: highest(freeRuns(extDriver, device), 100),
+      time: TIME,
+      avoid: NOTHING,
+    };
     try {
       extDriver.patch(device, (editor) => extDriver.claim(editor, request));
       return 'claimed';

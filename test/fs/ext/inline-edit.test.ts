@@ -7,7 +7,8 @@ import { mountFile } from '../../support/loop.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume } from '../../support/volume.ts';
-import { debugfs, highest, Volume } from './editing.ts';
+import { highest } from '../editing.ts';
+import { debugfs, Volume } from './editing.ts';
 
 const isInline = (path: string): boolean =>
   (Number(/Flags: (0x[0-9a-f]+)/.exec(debugfs(path, 'stat /.holdfast'))![1]) & 0x10000000) !== 0;

@@ -21,7 +21,8 @@ import { noiseSource } from '../../support/noise.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
-import { highest, NOTHING, TIME, Volume } from './editing.ts';
+import { highest, NOTHING, TIME } from '../editing.ts';
+import { Volume } from './editing.ts';
 
 const content = (volume: Volume, runs: readonly Run[]): Buffer =>
   Buffer.concat(runs.map(({ start, length }) => volume.device.read(start * 1024, length * 1024)));

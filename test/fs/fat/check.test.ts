@@ -9,17 +9,11 @@ import { FatVolume } from '../../../rescue/fs/fat/volume.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { mustBeClean } from '../../support/judges.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import {
-  FAT_SERIAL,
-  fatEntry,
-  fsckFat,
-  makeFat,
-  mtools,
-  patchBytes,
-  placesOf,
-  populateFat,
-  setFatEntry,
-} from './volumes.ts';
+import { populateFat } from './content.ts';
+import { fsckFat } from './fsck.ts';
+import { mtools } from './mtools.ts';
+import { fatEntry, patchBytes, placesOf, setFatEntry } from './patching.ts';
+import { FAT_SERIAL, makeFat } from './volumes.ts';
 
 const TYPES = [
   { bits: 12, size: 4 * MIB, sectorsPerCluster: 4 },

@@ -6,6 +6,7 @@ import type { Device } from '../../../rescue/device/device.ts';
 import { openFile } from '../../../rescue/device/file.ts';
 import { type ClaimLimits, claim } from '../../../rescue/fs/fat/claim.ts';
 import { folderOf, folderParts, lookup, rootFolder } from '../../../rescue/fs/fat/directory.ts';
+import { fatDriver } from '../../../rescue/fs/fat/fat.ts';
 import { openFat } from '../../../rescue/fs/fat/filesystem.ts';
 import { release } from '../../../rescue/fs/fat/release.ts';
 import { patch } from '../../../rescue/fs/fat/transaction.ts';
@@ -18,9 +19,11 @@ import { GIB, KIB, MIB } from '../../../rescue/units.ts';
 import { outcomeOf } from '../../image/outcome.ts';
 import { mustBeClean } from '../../support/judges.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
-import { clustersOf, edited, NOTHING, TIME } from './editing.ts';
-import { type FatOptions, fsckFat, makeFat, mtools, treeByMtools } from './volumes.ts';
+import { edited, highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { clustersOf } from './editing.ts';
+import { fsckFat } from './fsck.ts';
+import { mtools, treeByMtools } from './mtools.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 const SMALL: FatOptions = { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 };
 const FLOPPY: FatOptions = { size: 1440 * KIB, bits: 12, aligned: false };
@@ -67,7 +70,9 @@ test('what cannot be claimed is refused, and nothing is edited', (t) => {
 test('names that are there: the same, another case, a file in place of the folder', (t) => {
   const { device, free } = open(t, SMALL);
   const runs = highest(free, 4);
-  edited(device, (editor) => claim(editor, { name: 'user-0123456789ab', runs, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) =>
+    claim(editor, { name: 'user-0123456789ab', runs, time: TIME, avoid: NOTHING }),
+  );
   const more = highest([...new FatVolume(device).table.freeRuns()], 4);
   t.is(refusal(t, device, { name: 'user-0123456789ab', runs: more }), 'claim.exists');
   t.is(refusal(t, device, { name: 'USER-0123456789AB', runs: more }), 'claim.exists');
@@ -87,7 +92,7 @@ test('a container whose name a program wrote in capitals is still one', (t) => {
   const { path, device, free } = open(t, SMALL);
   const runs = highest(free, 30);
   const request = { name: 'user-0123456789ab', runs, time: TIME, avoid: NOTHING };
-  edited(device, (editor) => claim(editor, request, { fileSize: 20 * 512 }));
+  edited(fatDriver, device, (editor) => claim(editor, request, { fileSize: 20 * 512 }));
   for (const end of ['hfi', '001']) {
     const name = `user-0123456789ab.${end}`;
     mtools('mren', path, [`::/.holdfast/${name}`, '::/.holdfast/between']);
@@ -102,7 +107,7 @@ test('a container whose name a program wrote in capitals is still one', (t) => {
     }),
     'claim.exists',
   );
-  edited(device, (editor) => release(editor, { ...listed!, time: TIME }));
+  edited(fatDriver, device, (editor) => release(editor, { ...listed!, time: TIME }));
   t.deepEqual(
     [...openFat(device).walk()].map((each) => each.path),
     ['/'],
@@ -114,7 +119,9 @@ test('short names that look alike are told apart', (t) => {
   const { path, device } = open(t, SMALL);
   for (let index = 0; index < 12; index += 1) {
     const runs = highest([...new FatVolume(device).table.freeRuns()], 2);
-    edited(device, (editor) => claim(editor, { name: `user-${index}00`, runs, time: TIME, avoid: NOTHING }));
+    edited(fatDriver, device, (editor) =>
+      claim(editor, { name: `user-${index}00`, runs, time: TIME, avoid: NOTHING }),
+    );
   }
   mustBeClean(fsckFat(t, path));
   const names = [...treeByMtools(t, path)].map(([, { shortName }]) => shortName);
@@ -126,15 +133,17 @@ test('the folder takes its clusters outside of what is to be avoided, and no spa
   const { path, device, free } = open(t, FLOPPY);
   const runs = highest(free, 20);
   const avoid = new SpanSet([{ start: 0, length: 100 }]);
-  edited(device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid }));
+  edited(fatDriver, device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid }));
   t.deepEqual(clustersOf(device, '.'), [{ start: 100, length: 1 }]);
   mustBeClean(fsckFat(t, path));
-  edited(device, (editor) => release(editor, { name: 'user-1', time: TIME }));
+  edited(fatDriver, device, (editor) => release(editor, { name: 'user-1', time: TIME }));
   t.is(refusal(t, device, { runs: free }), 'claim.no-space', 'the container takes all');
   t.is(refusal(t, device, { runs, avoid: { has: () => true } }), 'claim.no-space', 'all is to be avoided');
   const all = totalLength(free);
   const most = highest(free, all - 1);
-  edited(device, (editor) => claim(editor, { name: 'user-1', runs: most, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) =>
+    claim(editor, { name: 'user-1', runs: most, time: TIME, avoid: NOTHING }),
+  );
   mustBeClean(fsckFat(t, path));
   t.deepEqual([...new FatVolume(device).table.freeRuns()], [], 'full to the last cluster');
 });
@@ -147,7 +156,7 @@ test('a root folder made of clusters grows; one entry that is left is not enough
     for (const name of names) mtools('mcopy', path, [file, `::/${name}`]);
   };
   const grown = open(t, SMALL, fill);
-  edited(grown.device, (editor) =>
+  edited(fatDriver, grown.device, (editor) =>
     claim(editor, { name: 'user-1', runs: highest(grown.free, 9), time: TIME, avoid: NOTHING }),
   );
   const volume = new FatVolume(grown.device);
@@ -166,12 +175,12 @@ test('an entry that finds room across two sectors only', (t) => {
     for (let index = 0; index < 32; index += 1) mtools('mcopy', volume, [file, `::/F${index}`]);
     mtools('mdel', volume, ['::/F15', '::/F16']);
   });
-  edited(device, (editor) =>
+  edited(fatDriver, device, (editor) =>
     claim(editor, { name: 'user-1', runs: highest(free, 9), time: TIME, avoid: NOTHING }),
   );
   mustBeClean(fsckFat(t, path));
   t.is(treeByMtools(t, path).size, 32);
-  edited(device, (editor) => release(editor, { name: 'user-1', time: TIME }));
+  edited(fatDriver, device, (editor) => release(editor, { name: 'user-1', time: TIME }));
   mustBeClean(fsckFat(t, path));
   t.is(treeByMtools(t, path).size, 30);
 });
@@ -182,7 +191,7 @@ test('what lies behind the end of a folder does not come to life', (t) => {
   // An end mark, then something that looks like entries: no driver may read it, some do.
   const { position } = [...folderParts(volume, rootFolder(volume))][0]!;
   device.write(position + 32, new Uint8Array(480).fill(0x41));
-  edited(device, (editor) =>
+  edited(fatDriver, device, (editor) =>
     claim(editor, { name: 'user-1', runs: highest(free, 9), time: TIME, avoid: NOTHING }),
   );
   const bytes = device.read(position, 512);
@@ -193,7 +202,7 @@ test('what lies behind the end of a folder does not come to life', (t) => {
 test('a container of nine gigabytes is three files, whole slots and clusters in each', (t) => {
   const { path, device, free } = open(t, { size: 20 * GIB, bits: 32, sectorsPerCluster: 128 });
   const runs = highest(free, (9 * GIB) / (64 * KIB));
-  edited(device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
   mustBeClean(fsckFat(t, path));
   const volume = new FatVolume(device);
   const root = rootFolder(volume);
@@ -210,7 +219,7 @@ test('a container of nine gigabytes is three files, whole slots and clusters in 
     ],
   );
   t.regex(mtools('mdir', path, ['-a', '::/.holdfast']).stdout, /USER-1 +HFI +4294901760 .*user-1\.hfi/);
-  edited(device, (editor) => release(editor, { name: 'user-1', time: TIME }));
+  edited(fatDriver, device, (editor) => release(editor, { name: 'user-1', time: TIME }));
   mustBeClean(fsckFat(t, path));
   t.deepEqual([...new FatVolume(device).table.freeRuns()], free);
 });
@@ -218,13 +227,13 @@ test('a container of nine gigabytes is three files, whole slots and clusters in 
 test('20000 pieces, in a patch of a few bytes each', (t) => {
   const { path, device, free } = open(t, SMALL);
   const runs = scattered(free, 20_000);
-  const made = edited(device, (editor) =>
+  const made = edited(fatDriver, device, (editor) =>
     claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }),
   );
   t.true(encodePatch(made).length < 20_000 * 8 + 20_000);
   mustBeClean(fsckFat(t, path));
   t.deepEqual(clustersOf(device, 'user-1.hfi'), runs);
-  edited(device, (editor) => release(editor, { name: 'user-1', time: TIME }));
+  edited(fatDriver, device, (editor) => release(editor, { name: 'user-1', time: TIME }));
   mustBeClean(fsckFat(t, path));
 });
 
@@ -249,12 +258,12 @@ test('FSInfo: a count that is known is kept right, one that is not stays unknown
   const count = (): number => Buffer.from(device.read(at, 4)).readUInt32LE();
   const before = count();
   const runs = highest(free, 30);
-  edited(device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
   t.is(count(), before - 31);
-  edited(device, (editor) => release(editor, { name: 'user-1', time: TIME }));
+  edited(fatDriver, device, (editor) => release(editor, { name: 'user-1', time: TIME }));
   t.is(count(), before);
   device.write(at, new Uint8Array(4).fill(0xff));
-  edited(device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
   t.is(count(), 0xffff_ffff);
   mustBeClean(fsckFat(t, path));
 });
@@ -268,7 +277,7 @@ test('FATs that differ where the container lies are not edited', (t) => {
   device.write(second, Uint8Array.of(0xf8, 0xff, 0xff, 0x0f));
   t.is(refusal(t, device, { runs }), 'fat.tables-differ');
   device.write(second, new Uint8Array(4));
-  edited(device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) => claim(editor, { name: 'user-1', runs, time: TIME, avoid: NOTHING }));
   device.write(second, new Uint8Array(4));
   t.is(
     outcomeOf(() => release(new PatchBuilder(device), { name: 'user-1', time: TIME })),
@@ -278,7 +287,7 @@ test('FATs that differ where the container lies are not edited', (t) => {
 
 test('release: named files only, no other ones, and the folder stays for what is left in it', (t) => {
   const { path, device, free } = open(t, SMALL);
-  edited(device, (editor) =>
+  edited(fatDriver, device, (editor) =>
     claim(editor, { name: 'a', runs: highest(free, 30), time: TIME, avoid: NOTHING }, { fileSize: 10 * 512 }),
   );
   const file = join(temporaryFolder(t), 'file');
@@ -286,7 +295,9 @@ test('release: named files only, no other ones, and the folder stays for what is
   mtools('mcopy', path, [file, '::/.holdfast/a.txt']);
   const gone = (name: string, paths?: readonly string[]): string =>
     outcomeOf(() => {
-      edited(device, (editor) => release(editor, { name, time: TIME, ...(paths ? { paths } : {}) }));
+      edited(fatDriver, device, (editor) =>
+        release(editor, { name, time: TIME, ...(paths ? { paths } : {}) }),
+      );
     });
   t.is(gone('b'), 'release.not-found');
   t.is(gone('a', ['/.holdfast/other.hfi']), 'release.not-found');
@@ -303,7 +314,7 @@ test('release: named files only, no other ones, and the folder stays for what is
 test('a chain that loops or leaves the volume is damage, and is not released', (t) => {
   const { device, free } = open(t, SMALL);
   const runs = highest(free, 5);
-  edited(device, (editor) => claim(editor, { name: 'a', runs, time: TIME, avoid: NOTHING }));
+  edited(fatDriver, device, (editor) => claim(editor, { name: 'a', runs, time: TIME, avoid: NOTHING }));
   const { parameters } = new FatVolume(device);
   const entry = runs[0]!.start + 2;
   for (const [value, code] of [

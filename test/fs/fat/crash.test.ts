@@ -2,75 +2,26 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
-import { Recorder, type WriteEvent } from '../../../rescue/device/recorder.ts';
 import { claim } from '../../../rescue/fs/fat/claim.ts';
 import { folderParts, rootFolder } from '../../../rescue/fs/fat/directory.ts';
 import { release } from '../../../rescue/fs/fat/release.ts';
 import { volumeStates } from '../../../rescue/fs/fat/state.ts';
 import { patch } from '../../../rescue/fs/fat/transaction.ts';
 import { FatVolume } from '../../../rescue/fs/fat/volume.ts';
-import type { Editor, Patch } from '../../../rescue/fs/patch.ts';
+import type { Editor } from '../../../rescue/fs/patch.ts';
 import { applyPatch, patchMayBeFinished } from '../../../rescue/job/apply.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { mustBeClean } from '../../support/judges.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
-import { NOTHING, TIME } from './editing.ts';
-import {
-  type FatOptions,
-  fsckFat,
-  type Listed,
-  makeFat,
-  mtools,
-  patchBytes,
-  populateFat,
-  setActiveTable,
-  treeByMtools,
-  withoutContainers,
-} from './volumes.ts';
-
-interface Cut {
-  /** For people. */
-  readonly when: string;
-  readonly device: MemoryDevice;
-}
-
-const sectorsOf = ({ offset, data }: WriteEvent): { offset: number; data: Uint8Array }[] =>
-  Array.from({ length: data.length / 512 }, (_, index) => ({
-    offset: offset + index * 512,
-    data: data.subarray(index * 512, (index + 1) * 512),
-  }));
-
-/**
- * The disk after each sector that reached it in the order in which the program wrote them, and between any two flushes with some of the
- * sectors only, whichever those are.
- */
-function* cuts(base: MemoryDevice, made: Patch): Generator<Cut> {
-  const recorder = new Recorder(base.snapshot());
-  applyPatch(recorder, made);
-  const device = base.snapshot();
-  yield { when: 'before the first write', device: device.snapshot() };
-  const random = noiseSource('which sectors');
-  let phase: { offset: number; data: Uint8Array }[] = [];
-  let phases = 0;
-  for (const event of recorder.events) {
-    if (event.type === 'write') phase.push(...sectorsOf(event));
-    if (event.type !== 'flush') continue;
-    phases += 1;
-    if (phase.length > 2) {
-      const some = device.snapshot();
-      for (const { offset, data } of phase) if (random(1)[0]! % 2 === 0) some.write(offset, data);
-      yield { when: `some of phase ${phases}`, device: some };
-    }
-    for (const [index, { offset, data }] of phase.entries()) {
-      device.write(offset, data);
-      yield { when: `phase ${phases}, ${index + 1} of ${phase.length} sectors`, device: device.snapshot() };
-    }
-    phase = [];
-  }
-}
+import { cuts, sectorBySector } from '../cuts.ts';
+import { highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { populateFat } from './content.ts';
+import { fsckFat } from './fsck.ts';
+import { type Listed, mtools, treeByMtools, withoutContainers } from './mtools.ts';
+import { patchBytes, setActiveTable } from './patching.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 /** What fsck.fat may say of a volume that was cut off; anything else is damage. */
 const HARMLESS = [
@@ -113,7 +64,7 @@ const sweep = (cleanup: Cleanup, { path, tree, device }: Scene, edit: (editor: E
     onDisk = state.snapshot();
   };
   let count = 0;
-  for (const { when, device: cut } of cuts(device, made)) {
+  for (const { when, device: cut } of cuts(device, made, sectorBySector)) {
     count += 1;
     save(cut);
     const { output } = fsckFat(cleanup, path);

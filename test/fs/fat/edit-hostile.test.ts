@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { claim } from '../../../rescue/fs/fat/claim.ts';
 import { folderOf, lookup, rootFolder } from '../../../rescue/fs/fat/directory.ts';
+import { fatDriver } from '../../../rescue/fs/fat/fat.ts';
 import { DIRECTORY_ENTRY } from '../../../rescue/fs/fat/layout.ts';
 import { release } from '../../../rescue/fs/fat/release.ts';
 import { patch } from '../../../rescue/fs/fat/transaction.ts';
@@ -14,9 +15,9 @@ import { decodePatch, encodePatch } from '../../../rescue/image/patch-coding.ts'
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { outcomeOf } from '../../image/outcome.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest } from '../ext/editing.ts';
-import { edited, NOTHING, TIME } from './editing.ts';
-import { type FatOptions, makeFat, placesOf } from './volumes.ts';
+import { edited, highest, NOTHING, TIME } from '../editing.ts';
+import { placesOf } from './patching.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 const VOLUMES: Record<string, FatOptions> = {
   FAT12: { size: 1440 * KIB, bits: 12, aligned: false },
@@ -30,7 +31,7 @@ const prepared = (t: Parameters<typeof temporaryFolder>[0], options: FatOptions)
   const device = MemoryDevice.of(readFileSync(path));
   const free = [...new FatVolume(device).table.freeRuns()];
   const runs = highest(free, 25);
-  edited(device, (editor) =>
+  edited(fatDriver, device, (editor) =>
     claim(editor, { name: 'a', runs, time: TIME, avoid: NOTHING }, { fileSize: 10 * 512 }),
   );
   return { device, places: placesOf(path) };

@@ -2,22 +2,17 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../../rescue/bytes/runs.ts';
 import { isHoldfastError } from '../../../rescue/errors.ts';
+import { fatDriver } from '../../../rescue/fs/fat/fat.ts';
 import { MIB } from '../../../rescue/units.ts';
 import { mustBeClean } from '../../support/judges.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
-import { clustersOf, contentByMtools, FatFile, TIME } from './editing.ts';
-import {
-  clustersByFsck,
-  FAT_VARIANTS,
-  type FatVariant,
-  fsckFat,
-  makeFatVariant,
-  placesOf,
-  treeByMtools,
-  withoutContainers,
-} from './volumes.ts';
+import { FileVolume, highest, scattered, TIME } from '../editing.ts';
+import { clustersOf } from './editing.ts';
+import { clustersByFsck, fsckFat } from './fsck.ts';
+import { contentByMtools, treeByMtools, withoutContainers } from './mtools.ts';
+import { placesOf } from './patching.ts';
+import { FAT_VARIANTS, type FatVariant, makeFatVariant } from './variants.ts';
 
 const editVariant = (t: ExecutionContext, variant: FatVariant): void => {
   const folder = temporaryFolder(t);
@@ -26,7 +21,7 @@ const editVariant = (t: ExecutionContext, variant: FatVariant): void => {
   const before = fsckFat(t, path);
   mustBeClean(before);
   const { clusterSize } = placesOf(path);
-  const volume = new FatFile(path);
+  const volume = new FileVolume(fatDriver, path);
   const free = volume.free();
   const upper = highest(
     free,

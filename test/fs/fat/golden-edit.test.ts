@@ -9,7 +9,7 @@ import type { Editor, Patch, PatchStep } from '../../../rescue/fs/patch.ts';
 import { applyPatch } from '../../../rescue/job/apply.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { NOTHING, TIME } from './editing.ts';
+import { NOTHING, TIME } from '../editing.ts';
 import { type FatOptions, makeFat } from './volumes.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -5,7 +5,10 @@ import { MIB } from '../../../rescue/units.ts';
 import { makeImage, restoreImage } from '../../job/requests.ts';
 import { makeDisk } from '../../support/disk.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { fsckFat, makeFat, patchBytes, populateFat } from './volumes.ts';
+import { populateFat } from './content.ts';
+import { fsckFat } from './fsck.ts';
+import { patchBytes } from './patching.ts';
+import { makeFat } from './volumes.ts';
 
 const SIZE = 40 * MIB;
 

@@ -1,28 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
-import type { ReadableDevice } from '../../../rescue/device/device.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
-import { isHoldfastError } from '../../../rescue/errors.ts';
+import { fatDriver } from '../../../rescue/fs/fat/fat.ts';
 import { openFat } from '../../../rescue/fs/fat/filesystem.ts';
 import { FatVolume } from '../../../rescue/fs/fat/volume.ts';
-import { probeFileSystem } from '../../../rescue/fs/probe.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { codeOf } from '../../support/code-of.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import {
-  type FatOptions,
-  makeFat,
-  mtools,
-  placesOf,
-  populateFat,
-  setActiveTable,
-  shorten,
-} from './volumes.ts';
-
-/** Longest that reading all of a small volume may take, damaged in any way: it takes some ms when whole. */
-const PATIENCE = 5000;
+  changedBytesAreSurvived,
+  eachByteIsSurvived,
+  readAll,
+  untypedErrorsAreSeen,
+  withByte,
+} from '../hostile.ts';
+import { populateFat } from './content.ts';
+import { mtools } from './mtools.ts';
+import { placesOf, setActiveTable, shorten } from './patching.ts';
+import { type FatOptions, makeFat } from './volumes.ts';
 
 interface Small extends FatOptions {
   readonly shortenedTo?: number;
@@ -46,61 +42,15 @@ const smallVolume = (t: ExecutionContext, { active, shortenedTo, ...options }: S
   return MemoryDevice.of(Uint8Array.from(readFileSync(path)));
 };
 
-/** Everything that reads. Gives how many complaints there were; only typed errors may come out. */
-const readAll = (device: ReadableDevice): number => {
-  const started = performance.now();
-  let complaints = 0;
-  const tolerate = (read: () => number): void => {
-    try {
-      complaints += read();
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error;
-      complaints += 1;
-    }
-  };
-  const count = (items: Iterable<unknown>): number => {
-    for (const _ of items);
-    return 0;
-  };
-  tolerate(() => count([probeFileSystem(device)]));
-  tolerate(() => {
-    const fileSystem = openFat(device);
-    const { geometry } = fileSystem;
-    for (const { start, length } of [...geometry.outside, ...geometry.recognition])
-      if (start < 0 || start + length > device.size) throw new RangeError('outside of the device');
-    tolerate(() => count(fileSystem.allocation()));
-    tolerate(() => count(fileSystem.bad()));
-    tolerate(() => {
-      for (const entry of fileSystem.walk()) tolerate(() => count(entry.runs()));
-      return 0;
-    });
-    tolerate(() => count(fileSystem.excludes()));
-    tolerate(() => fileSystem.refusals().length);
-    tolerate(() => fileSystem.check().length);
-    return 0;
-  });
-  const took = performance.now() - started;
-  if (took > PATIENCE) throw new Error(`took ${took} ms`);
-  return complaints;
-};
-
-const withByte = (device: MemoryDevice, position: number, change: number): MemoryDevice => {
-  const changed = device.snapshot();
-  const [byte] = device.read(position, 1);
-  changed.write(position, Uint8Array.of(byte! ^ change));
-  return changed;
-};
-
 /** Behind the BPB there is boot code, of which nothing is read but the signature. */
 const BOOT_FIELDS = 90;
 
 for (const [name, options] of SMALL) {
   test(`any changed byte of the boot sector is survived: ${name}`, (t) => {
-    const device = smallVolume(t, options);
-    t.is(readAll(device), 0);
-    for (let index = 0; index < 512; index += index < BOOT_FIELDS || index >= 510 ? 1 : 7)
-      for (const change of [0x01, 0x90])
-        t.notThrows(() => readAll(withByte(device, index, change)), `byte ${index}`);
+    const positions = Array.from({ length: 512 }, (_, index) => index).filter(
+      (index) => index < BOOT_FIELDS || index >= 510 || (index - BOOT_FIELDS) % 7 === 0,
+    );
+    eachByteIsSurvived(t, fatDriver, smallVolume(t, options), { positions, masks: [0x01, 0x90] });
   });
 
   test(`changed bytes of metadata end in an error or a success: ${name}`, (t) => {
@@ -117,13 +67,7 @@ for (const [name, options] of SMALL) {
     for (const entry of openFat(device).walk())
       if (entry.type === 'directory')
         for (const { start } of entry.runs()) add(clusterBase + start * volume.clusterSize, 256);
-    const change = fc.tuple(fc.constantFrom(...positions), fc.integer({ min: 1, max: 255 }));
-    const property = fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
-      let changed = device;
-      for (const [position, mask] of changes) changed = withByte(changed, position, mask);
-      readAll(changed);
-    });
-    t.notThrows(() => fc.assert(property, { numRuns: 150 }));
+    changedBytesAreSurvived(t, fatDriver, device, { positions, runs: 150 });
   });
 }
 
@@ -131,7 +75,7 @@ test('FSInfo is a hint: nothing that it says changes what is read', (t) => {
   const device = smallVolume(t, SMALL[2]![1]);
   const { fsInfo } = new FatVolume(device).parameters;
   for (let at = 0; at < 512; at += at < 4 || at >= 484 ? 1 : 16)
-    t.is(readAll(withByte(device, fsInfo! + at, 0xff)), 0, `byte ${at}`);
+    t.is(readAll(fatDriver, withByte(device, fsInfo! + at, 0xff)), 0, `byte ${at}`);
 });
 
 const put = (device: MemoryDevice, offset: number, ...bytes: number[]): MemoryDevice => {
@@ -210,7 +154,7 @@ test('numbers of a boot sector that do not fit are named: FAT32', (t) => {
     );
   for (const none of [0, 0xff]) {
     const bare = put(put(device, 48, none, none), 50, none, none);
-    t.is(readAll(bare), 0);
+    t.is(readAll(fatDriver, bare), 0);
     // The copy where it usually is counts whatever the number says.
     t.deepEqual(
       openFat(bare).geometry.recognition.map(({ start }) => start),
@@ -314,13 +258,5 @@ test('0x05 in front of a name stands for 0xE5', (t) => {
 });
 
 test('the harness can fail: an untyped error is no success', (t) => {
-  const device = smallVolume(t, SMALL[0]![1]);
-  const broken = Object.create(device, {
-    read: {
-      value: () => {
-        throw new TypeError('not of this program');
-      },
-    },
-  }) as ReadableDevice;
-  t.throws(() => readAll(broken), { instanceOf: TypeError });
+  untypedErrorsAreSeen(t, fatDriver, smallVolume(t, SMALL[0]![1]));
 });

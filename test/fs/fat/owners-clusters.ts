@@ -2,7 +2,8 @@ import { normalise, subtract } from '../../../rescue/bytes/runs.ts';
 import { openFile } from '../../../rescue/device/file.ts';
 import type { Run } from '../../../rescue/units.ts';
 import { everythingSaid, run } from '../../support/run.ts';
-import { placesOf, tryMtools } from './volumes.ts';
+import { tryMtools } from './mtools.ts';
+import { placesOf } from './patching.ts';
 
 /** FAT entries of the containers' folder and of everything in it, as mshowfat lists them: `NAME <4-199> <250>`. */
 const entriesOfContainers = (path: string, offset: number): Run[] => {

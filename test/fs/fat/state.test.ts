@@ -6,7 +6,10 @@ import { openFat } from '../../../rescue/fs/fat/filesystem.ts';
 import type { FileSystem } from '../../../rescue/fs/filesystem.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { fsckFat, makeFat, mtools, patchBytes, setFatEntry } from './volumes.ts';
+import { fsckFat } from './fsck.ts';
+import { mtools } from './mtools.ts';
+import { patchBytes, setFatEntry } from './patching.ts';
+import { makeFat } from './volumes.ts';
 
 const TYPES = [
   { bits: 12, size: 4 * MIB, sectorsPerCluster: 4 },

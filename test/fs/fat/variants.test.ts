@@ -20,20 +20,12 @@ import { MIB, type Run } from '../../../rescue/units.ts';
 import { mustBeClean } from '../../support/judges.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { makeFile } from '../../support/volume.ts';
-import {
-  clustersByFsck,
-  FAT_VARIANTS,
-  type FatVariant,
-  fsckFat,
-  type Listed,
-  makeFat,
-  makeFatVariant,
-  mtools,
-  placesOf,
-  populateFat,
-  setFatEntry,
-  treeByMtools,
-} from './volumes.ts';
+import { populateFat } from './content.ts';
+import { clustersByFsck, fsckFat } from './fsck.ts';
+import { type Listed, mtools, treeByMtools } from './mtools.ts';
+import { placesOf, setFatEntry } from './patching.ts';
+import { FAT_VARIANTS, type FatVariant, makeFatVariant } from './variants.ts';
+import { makeFat } from './volumes.ts';
 
 const attributeLetters = (bits: number): string =>
   (['A', 0x20, 'S', 0x04, 'H', 0x02, 'R', 0x01] as const)

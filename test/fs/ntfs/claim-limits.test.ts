@@ -4,8 +4,7 @@ import test from 'ava';
 import { isHoldfastError } from '../../../rescue/errors.ts';
 import { claim } from '../../../rescue/fs/ntfs/claim.ts';
 import { directoryEntries, openNameIndex } from '../../../rescue/fs/ntfs/directory.ts';
-import { moved } from '../../../rescue/fs/ntfs/hidden-sectors.ts';
-import { AT_ATTRIBUTE_LIST, BOOT_SECTOR, REPARSE_MOUNT_POINT } from '../../../rescue/fs/ntfs/layout.ts';
+import { AT_ATTRIBUTE_LIST, REPARSE_MOUNT_POINT } from '../../../rescue/fs/ntfs/layout.ts';
 import { ownAttributes } from '../../../rescue/fs/ntfs/record.ts';
 import { findInRoot } from '../../../rescue/fs/ntfs/root-files.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
@@ -14,8 +13,8 @@ import { PatchBuilder } from '../../../rescue/fs/patch.ts';
 import { MIB, type Run } from '../../../rescue/units.ts';
 import { mustRun } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
-import { NOTHING, NtfsFileVolume, TIME } from './editing.ts';
+import { highest, NOTHING, scattered, TIME } from '../editing.ts';
+import { NtfsFileVolume } from './editing.ts';
 import { makeNtfs, mountNtfs } from './volumes.ts';
 
 const codeOf = (body: () => unknown): string => {
@@ -141,7 +140,7 @@ test('what cannot be is refused, and nothing is planned', (t) => {
       t.is(builder.build().phases.length === 0, code !== 'none');
       return code;
     });
-  const [first] = free;
+  const [first] = volume.free();
   const one = { start: first!.start, length: 1 };
   t.is(tried('other', [one]), 'none');
   t.is(tried('IMAGE', [one]), 'claim.exists');
@@ -154,6 +153,23 @@ test('what cannot be is refused, and nothing is planned', (t) => {
   t.is(tried('other', scattered(volume.free(), 7000), { has: () => true }), 'claim.no-space');
 });
 
+test('a container in more pieces than an attribute list can hold is refused, and nothing is planned', (t) => {
+  const volume = fresh(t, 1100 * MIB, 512);
+  const free = volume.free().flatMap(({ start, length }) => Array.from({ length }, (_, at) => start + at));
+  // Every run is far from the one before: five bytes each.
+  const far = 760_000;
+  const runs = Array.from({ length: 2 * far }, (_, index) => ({
+    start: free[(index >>> 1) + (index % 2) * far]!,
+    length: 1,
+  }));
+  volume.open((device) => {
+    const builder = new PatchBuilder(device);
+    const claiming = (): void => claim(builder, { name: 'image', runs, time: TIME, avoid: NOTHING });
+    t.is(codeOf(claiming), 'claim.too-scattered');
+    t.deepEqual(builder.build().phases, []);
+  });
+});
+
 test('a name that is taken by a file is refused', (t) => {
   const volume = fresh(t, 24 * MIB, 512);
   const mount = mountNtfs(t, volume.path);
@@ -161,26 +177,6 @@ test('a name that is taken by a file is refused', (t) => {
   mount.unmount();
   const attempt = (): string => codeOf(() => volume.claim('image', highest(volume.free(), 3)));
   t.is(attempt(), 'claim.name-taken');
-});
-
-test('a volume that has moved says so to Windows, if it was right before', (t) => {
-  const volume = fresh(t, 8 * MIB);
-  const hidden = (): number[] =>
-    volume.open((device) =>
-      [0, device.size - 512].map((at) => BOOT_SECTOR.get(device.read(at, 512), 'hidden_sectors')),
-    );
-  const move = (from: number, to: number): number[] => {
-    volume.open((device) => {
-      const builder = new PatchBuilder(device);
-      moved(builder, { from, to });
-      for (const step of builder.build().phases.flat())
-        if (step.kind === undefined) device.write(step.offset, step.after);
-    });
-    return hidden();
-  };
-  t.deepEqual(move(512, 1024), [0, 0], 'was something else');
-  t.deepEqual(move(0, 2048 * 512), [2048, 2048]);
-  t.deepEqual(move(2048 * 512, 1000), [2048, 2048], 'no whole sectors');
 });
 
 test('a container that has got a short name, and the only one of its folder, is released with it', (t) => {
@@ -203,6 +199,23 @@ test('a container that has got a short name, and the only one of its folder, is 
     t.false(readdirSync(again.path).includes('.holdfast'));
     again.unmount();
   }
+});
+
+test('a container to which somebody gave an object id is released; its record and the id can be used again', (t) => {
+  const volume = fresh(t, 24 * MIB);
+  volume.claim('image', highest(volume.free(), 4));
+  const give = (root: string, ...path: string[]): unknown =>
+    mustRun('setfattr', ['-n', 'system.ntfs_object_id', '-v', `0x${'5a'.repeat(64)}`, join(root, ...path)]);
+  const mount = mountNtfs(t, volume.path);
+  give(mount.path, '.holdfast', 'image.hfi');
+  mount.unmount();
+  t.deepEqual(volume.problems(), []);
+  volume.release('image');
+  t.deepEqual(volume.problems(), []);
+  const again = mountNtfs(t, volume.path);
+  for (let index = 0; index < 200; index += 1) writeFileSync(join(again.path, `${index}`), '');
+  again.unmount();
+  t.deepEqual(volume.problems(), []);
 });
 
 test('a container that has another name elsewhere is not released', (t) => {

@@ -6,7 +6,7 @@ import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { run as runProgram } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { highest, scattered } from '../ext/editing.ts';
+import { highest, scattered } from '../editing.ts';
 import { NtfsFileVolume } from './editing.ts';
 import { fill, makeNtfs, mountNtfs, type Variant } from './volumes.ts';
 

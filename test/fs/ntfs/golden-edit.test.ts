@@ -1,6 +1,9 @@
 import test from 'ava';
+import type { NtfsFile } from '../../../rescue/fs/ntfs/file.ts';
 import { blockWith, endEntry, newBlock, newEntry, withSubNode } from '../../../rescue/fs/ntfs/index-node.ts';
-import { AT_DATA } from '../../../rescue/fs/ntfs/layout.ts';
+import { AT_BITMAP, AT_DATA, NAME_INDEX } from '../../../rescue/fs/ntfs/layout.ts';
+import { listEntry } from '../../../rescue/fs/ntfs/list-editor.ts';
+import { type GrowthContext, MftGrowth } from '../../../rescue/fs/ntfs/mft-growth.ts';
 import { nonResidentAttribute, residentAttribute } from '../../../rescue/fs/ntfs/new-attribute.ts';
 import { RecordEditor } from '../../../rescue/fs/ntfs/record-editor.ts';
 import { decodeMappingPairs } from '../../../rescue/fs/ntfs/runlist.ts';
@@ -189,6 +192,103 @@ test('a resident attribute with a name', (t) => {
       '000: b0 00 00 00 28 00 00 00 00 04 18 00 00 00 04 00  bitmap of 28 bytes, name of 4 at 18, instance 4',
       '010: 08 00 00 00 20 00 00 00 24 00 49 00 33 00 30 00  8 bytes at 20; $I30',
       '020: 05 00 00 00 00 00 00 00  blocks 0 and 2',
+    ]),
+  );
+});
+
+test('entries of an attribute list', (t) => {
+  const reference = { number: 0x10, sequence: 2 };
+  const data = listEntry({ type: AT_DATA, name: '', lowestVcn: 0x19a4, reference, instance: 3 });
+  const bitmap = listEntry({ type: AT_BITMAP, name: NAME_INDEX, lowestVcn: 0, reference, instance: 0 });
+  t.deepEqual(
+    dump(Buffer.concat([data, bitmap])),
+    bare([
+      '000: 80 00 00 00 20 00 00 1a a4 19 00 00 00 00 00 00  $DATA: 20 bytes, no name; from VCN 19a4',
+      '010: 10 00 00 00 00 00 02 00 03 00 00 00 00 00 00 00  in record 10, 2: instance 3',
+      '020: b0 00 00 00 28 00 04 1a 00 00 00 00 00 00 00 00  $BITMAP: 28 bytes, name of 4 at 1a; from VCN 0',
+      '030: 10 00 00 00 00 00 02 00 00 00 24 00 49 00 33 00  in record 10, 2: instance 0; $I3',
+      '040: 30 00 00 00 00 00 00 00  0',
+    ]),
+  );
+});
+
+test('record 0 that is full gets a list, and record 15 the rest of its runs', (t) => {
+  const empty = (number: number, sequence: number, base?: { number: number; sequence: number }) =>
+    RecordEditor.empty({
+      number,
+      size: 1024,
+      sequence,
+      knowsNumber: true,
+      flags: 1,
+      links: base ? 0 : 1,
+      base,
+      offset: 0,
+    });
+  const own = empty(0, 1);
+  // So long that there is room for few runs.
+  own.add(residentAttribute({ type: 0x10, instance: own.nextInstance(), value: new Uint8Array(504) }));
+  const runs = Array.from({ length: 5 }, (_, index) => ({ start: 0x1000 * (index + 1), length: 0x10 }));
+  const add = (type: number, lies: typeof runs): void => {
+    const { pairs, clusters } = encodeRuns(lies, 0, 400);
+    const sizes = { allocated: clusters * 4096, data: clusters * 4096 };
+    own.add(
+      nonResidentAttribute({ type, instance: own.nextInstance(), lowestVcn: 0, clusters, pairs, sizes }),
+    );
+  };
+  add(AT_DATA, runs);
+  add(AT_BITMAP, [{ start: 4, length: 1 }]);
+  const more = Array.from({ length: 100 }, (_, index) => ({ start: 0x8000 + 2 * index, length: 1 }));
+  const written = new Map<string, string[]>();
+  const context = {
+    volume: { clusterSize: 4096 },
+    emptyRoom: 960,
+    takeReserved: () => empty(15, 15, own.reference),
+    write: (phase: string, record: RecordEditor) =>
+      written.set(`${phase} ${record.number}`, dump(record.protect())),
+  } as unknown as GrowthContext;
+  new MftGrowth(context, {
+    own,
+    file: { list: undefined } as unknown as NtfsFile,
+    data: { runs: [...runs, ...more], mappedBefore: 0x50, size: 0xb4000 },
+    bitmap: { runs: [{ start: 4, length: 1 }], mappedBefore: 1, size: 0x40 },
+  }).plan();
+  t.deepEqual([...written.keys()], ['further 15', 'growth 0']);
+  t.deepEqual(
+    written.get('growth 0')!.slice(6),
+    bare([
+      '240: 00 00 00 00 00 00 00 00 20 00 00 00 98 00 00 00  list, 98 bytes',
+      '250: 00 00 18 00 00 00 03 00 80 00 00 00 18 00 00 00  resident, instance 3: 80 bytes at 18',
+      '260: 10 00 00 00 20 00 00 1a 00 00 00 00 00 00 00 00  what stands before it',
+      '270: 00 00 00 00 00 00 01 00 00 00 00 00 00 00 00 00  in record 0, 1: instance 0',
+      '280: 80 00 00 00 20 00 00 1a 00 00 00 00 00 00 00 00  $DATA from VCN 0',
+      '290: 00 00 00 00 00 00 01 00 01 00 00 00 00 00 00 00  in record 0, 1: instance 1',
+      '2a0: 80 00 00 00 20 00 00 1a 30 00 00 00 00 00 00 00  $DATA from VCN 30',
+      '2b0: 0f 00 00 00 00 00 0f 00 00 00 00 00 00 00 00 00  in record f, f: instance 0',
+      '2c0: b0 00 00 00 20 00 00 1a 00 00 00 00 00 00 00 00  $BITMAP',
+      '2d0: 00 00 00 00 00 00 01 00 02 00 00 00 00 00 00 00  in record 0, 1: instance 2',
+      '2e0: 80 00 00 00 50 00 00 00 01 00 40 00 00 00 01 00  $DATA, 50 bytes: instance 1',
+      '2f0: 00 00 00 00 00 00 00 00 2f 00 00 00 00 00 00 00  VCN 0 to 2f',
+      '300: 40 00 00 00 00 00 00 00 00 40 0b 00 00 00 00 00  pairs at 40; b4 clusters allocated',
+      '310: 00 40 0b 00 00 00 00 00 00 40 0b 00 00 00 00 00  all of it data, and initialised',
+      '320: 21 10 00 10 21 10 00 10 21 10 00 10 00 00 00 00  three runs',
+      '330: b0 00 00 00 48 00 00 00 01 00 40 00 00 00 02 00  $BITMAP, 48 bytes: instance 2',
+      '350: 40 00 00 00 00 00 00 00 00 10 00 00 00 00 00 00  one cluster',
+      '360: 00 10 00 00 00 00 00 00 40 00 00 00 00 00 00 00  data as long as before, 40 bytes initialised',
+      '370: 11 01 04 00 00 00 00 00 ff ff ff ff 00 00 00 00  the end, with room for four entries',
+      '3f0: 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 00  sequence',
+    ]),
+  );
+  t.deepEqual(
+    written.get('further 15')!.slice(0, 8),
+    bare([
+      '000: 46 49 4c 45 30 00 03 00 00 00 00 00 00 00 00 00  FILE',
+      '010: 0f 00 00 00 38 00 01 00 b8 01 00 00 00 04 00 00  file f, no link, in use',
+      '020: 00 00 00 00 00 00 01 00 01 00 00 00 0f 00 00 00  extends 0, 1; record f',
+      '030: 01 00 00 00 00 00 00 00 80 00 00 00 78 01 00 00  $DATA, 178 bytes',
+      '040: 01 00 40 00 00 00 00 00 30 00 00 00 00 00 00 00  VCN 30',
+      '050: b3 00 00 00 00 00 00 00 40 00 00 00 00 00 00 00  to b3; pairs at 40; no sizes',
+      '070: 00 00 00 00 00 00 00 00 21 10 00 40 21 10 00 10  two of the runs that were there',
+      '080: 21 01 00 30 11 01 02 11 01 02 11 01 02 11 01 02  and the new ones',
     ]),
   );
 });

@@ -2,55 +2,19 @@ import test, { type ExecutionContext } from 'ava';
 import fc from 'fast-check';
 import type { ReadableDevice } from '../../../rescue/device/device.ts';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
-import { isHoldfastError } from '../../../rescue/errors.ts';
 import { openContent } from '../../../rescue/fs/ntfs/content.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
 import { AT_INDEX_ALLOCATION, BOOT_SECTOR, NAME_INDEX } from '../../../rescue/fs/ntfs/layout.ts';
+import { ntfsDriver } from '../../../rescue/fs/ntfs/ntfs.ts';
 import { isInUse } from '../../../rescue/fs/ntfs/record.ts';
 import { removeUpdateSequence } from '../../../rescue/fs/ntfs/update-sequence.ts';
 import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
+import { eachByteIsSurvived, readAll, untypedErrorsAreSeen } from '../hostile.ts';
 import { addUpdateSequence, Damaged, smallVolume } from './damage.ts';
 
-/** Longest that reading all of a small volume may take, damaged in any way: it takes some 20 ms when whole. */
-const PATIENCE = 5000;
-
-/** Everything that reads. Gives how many complaints there were; only typed errors may come out. */
-const readAll = (device: ReadableDevice): number => {
-  const started = performance.now();
-  let complaints = 0;
-  const tolerate = (read: () => number): void => {
-    try {
-      complaints += read();
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error;
-      complaints += 1;
-    }
-  };
-  tolerate(() => {
-    const fileSystem = openNtfs(device);
-    tolerate(() => [...fileSystem.allocation()].length * 0);
-    tolerate(() => [...fileSystem.bad()].length * 0);
-    tolerate(() => [...fileSystem.walk()].reduce((sum, entry) => sum + [...entry.runs()].length * 0, 0));
-    tolerate(() => fileSystem.excludes().length * 0);
-    tolerate(() => fileSystem.refusals().length);
-    tolerate(() => fileSystem.check().length);
-    tolerate(() => Object.keys(fileSystem.parameters()).length * 0);
-    return 0;
-  });
-  const took = performance.now() - started;
-  if (took > PATIENCE) throw new Error(`took ${took} ms`);
-  return complaints;
-};
-
 test('any changed byte of the boot sector is survived', (t) => {
-  const device = smallVolume(t);
-  t.is(readAll(device), 0);
-  for (let index = 0; index < BOOT_SECTOR.offsetOf('bootstrap'); index += 1)
-    for (const change of [0x01, 0xff]) {
-      const damaged = new Damaged(device);
-      damaged.flip(index, change);
-      t.notThrows(() => readAll(damaged.device), `byte ${index}`);
-    }
+  const positions = Array.from({ length: BOOT_SECTOR.offsetOf('bootstrap') }, (_, index) => index);
+  eachByteIsSurvived(t, ntfsDriver, smallVolume(t), { positions, masks: [0x01, 0xff] });
 });
 
 /** A protected structure: where it stands, and how long it is. */
@@ -105,13 +69,13 @@ const changes = fc.array(
 
 const tamperTest = (t: ExecutionContext, clusterSize: number): void => {
   const device = smallVolume(t, clusterSize);
-  t.is(readAll(device), 0);
+  t.is(readAll(ntfsDriver, device), 0);
   const structures = structuresOf(device);
   t.true(structures.length > 100);
   // System files and the first user files more often than the many that are alike.
   const some = fc.oneof(fc.constantFrom(...structures.slice(0, 40)), fc.constantFrom(...structures));
   const property = fc.property(some, changes, (structure, list) => {
-    readAll(tamper(device, structure, list));
+    readAll(ntfsDriver, tamper(device, structure, list));
   });
   t.notThrows(() => fc.assert(property, { numRuns: 200 }));
 };
@@ -154,15 +118,5 @@ test('a truncated device is an error', (t) => {
 });
 
 test('the harness can fail: an untyped error is no success', (t) => {
-  const device = smallVolume(t);
-  const broken = Object.create(device, {
-    size: { value: device.size },
-    sectorSize: { value: 512 },
-    read: {
-      value: () => {
-        throw new TypeError('not of this program');
-      },
-    },
-  }) as ReadableDevice;
-  t.throws(() => readAll(broken), { instanceOf: TypeError });
+  untypedErrorsAreSeen(t, ntfsDriver, smallVolume(t));
 });

@@ -14,16 +14,17 @@ import {
   NAME_INDEX,
   NON_RESIDENT_ATTRIBUTE,
 } from '../../../rescue/fs/ntfs/layout.ts';
+import { ntfsDriver } from '../../../rescue/fs/ntfs/ntfs.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
+import { edited, NOTHING, TIME } from '../editing.ts';
 import { Damaged, smallVolume } from './damage.ts';
-import { edited, NOTHING, TIME } from './editing.ts';
 import { makeNtfs } from './volumes.ts';
 
 /** One free cluster near the end claimed as a container. */
 const claimed = ({ device, volume }: Damaged, name = 'image', fromEnd = 2): void => {
   const runs = [{ start: volume.clusterCount - fromEnd, length: 1 }];
-  edited(device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
+  edited(ntfsDriver, device, (editor) => claim(editor, { name, runs, time: TIME, avoid: NOTHING }));
 };
 
 const COMPRESS_NEW_FILES = 1;

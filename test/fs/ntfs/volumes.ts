@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -16,7 +17,8 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { GIB, KIB, MIB } from '../../../rescue/units.ts';
+import { joined } from '../../../rescue/fs/ntfs/runlist-encoder.ts';
+import { GIB, KIB, MIB, type Run } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { type Mount, mountFile } from '../../support/loop.ts';
 import { noiseSource } from '../../support/noise.ts';
@@ -48,15 +50,28 @@ export interface MakeOptions {
   readonly clusterSize?: number | undefined;
   readonly sectorSize?: number | undefined;
   readonly label?: string | undefined;
+  /** Sectors of the disk before the volume, as the boot sector says. Default 0. */
+  readonly hidden?: number | undefined;
 }
 
 /** A new volume in a file. Returns its path. */
 export const makeNtfs = (path: string, options: MakeOptions): string => {
-  const { size, clusterSize = 4096, sectorSize = 512, label = 'holdfast test' } = options;
+  const { size, clusterSize = 4096, sectorSize = 512, label = 'holdfast test', hidden = 0 } = options;
   writeFileSync(path, '');
   truncateSync(path, size);
   // --force: a file is no block device. A file of no whole number of clusters: mkntfs uses all sectors.
-  const geometry = ['-s', String(sectorSize), '-c', String(clusterSize), '-p', '0', '-H', '0', '-S', '0'];
+  const geometry = [
+    '-s',
+    String(sectorSize),
+    '-c',
+    String(clusterSize),
+    '-p',
+    String(hidden),
+    '-H',
+    '0',
+    '-S',
+    '0',
+  ];
   mustRun('mkntfs', ['-q', '-F', '-f', ...geometry, '-L', label, path]);
   return path;
 };
@@ -64,6 +79,9 @@ export const makeNtfs = (path: string, options: MakeOptions): string => {
 export interface MountNtfsOptions {
   readonly sectorSize?: number | undefined;
   readonly readOnly?: boolean | undefined;
+  /** Bytes, of a partition of a disk. */
+  readonly offset?: number | undefined;
+  readonly size?: number | undefined;
   readonly options?: readonly string[];
 }
 
@@ -73,6 +91,8 @@ export const mountNtfs = (cleanup: Cleanup, path: string, more: MountNtfsOptions
     type: 'ntfs-3g',
     sectorSize: more.sectorSize,
     readOnly: more.readOnly,
+    offset: more.offset,
+    size: more.size,
     options: ['streams_interface=windows', 'special_files=wsl', 'compression', ...(more.options ?? [])],
   });
 
@@ -252,6 +272,23 @@ export const runsByNtfscluster = (path: string, record: number): string[] => {
     .sort();
 };
 
+/** Where the content of a file lies, in its order and joined, as ntfscluster follows the runs in all of its records. */
+export const dataByNtfscluster = (path: string, record: number): Run[] => {
+  const { stdout } = mustRun('ntfscluster', ['--force', '--inode', String(record), path]);
+  const rows = stdout
+    .split(/^ {4}(?=0x)/m)
+    .filter((part) => part.startsWith('0x80 - non-resident'))
+    .flatMap((part) => [...part.matchAll(/^\s+(\d+)\s+(\d+)\s+(\d+)$/gm)])
+    .map(([, vcn, start, length]) => ({ vcn: Number(vcn), start: Number(start), length: Number(length) }))
+    .sort((a, b) => a.vcn - b.vcn);
+  let next = 0;
+  for (const { vcn, length } of rows) {
+    if (vcn !== next) throw new Error(`ntfscluster lists cluster ${vcn} of the content behind ${next}`);
+    next += length;
+  }
+  return joined(rows.map(({ start, length }) => ({ start, length })));
+};
+
 /** Files above this are holes but for their end: only that is read. */
 const READ_WHOLE = 64 * MIB;
 
@@ -289,7 +326,7 @@ export const treeThroughMount = (root: string): Map<string, string> => {
     }
   };
   visit(root, '');
-  for (const name of ['small', 'large']) {
+  for (const name of existsSync(join(root, 'streams')) ? ['small', 'large'] : []) {
     const stream = join(root, 'streams', `file:${name}`);
     tree.set(stream.slice(root.length), readFileSync(stream).toString('hex'));
   }

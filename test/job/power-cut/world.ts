@@ -1,39 +1,27 @@
-import { hash } from 'node:crypto';
-import {
-  accessSync,
-  closeSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device } from '../../../rescue/device/device.ts';
-import { MemoryDevice } from '../../../rescue/device/memory.ts';
-import { isHoldfastError } from '../../../rescue/errors.ts';
-import { extDriver } from '../../../rescue/fs/ext/ext.ts';
+import { Guard } from '../../../rescue/device/guard.ts';
+import type { MemoryDevice } from '../../../rescue/device/memory.ts';
 import type { Image } from '../../../rescue/image/image.ts';
 import type { JobContext } from '../../../rescue/job/context.ts';
 import { type Created, createInPartition } from '../../../rescue/job/create.ts';
 import { readBackContainer } from '../../../rescue/job/read-back.ts';
+import { settle } from '../../../rescue/job/settle.ts';
 import { verifyFrames } from '../../../rescue/job/verify-image.ts';
 import { listContainers, openVolume, type PartitionAccess } from '../../../rescue/job/volume.ts';
 import { resolveSiblings } from '../../../rescue/locate/found.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
-import { type FatOptions, makeFat, mtools, tryMtools } from '../../fs/fat/volumes.ts';
+import { type FatOptions, makeFat } from '../../fs/fat/volumes.ts';
+import { type MakeOptions, makeNtfs } from '../../fs/ntfs/volumes.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
-import { e2fsckClean, e2fsckPreen } from '../../support/judges.ts';
 import { noiseSource } from '../../support/noise.ts';
-import { everythingSaid, mustRun, run } from '../../support/run.ts';
-import { temporaryFolder } from '../../support/temporary.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
+import { type Contents, Court } from './court.ts';
+import { DEPTH } from './depth.ts';
+import { FatCourt } from './fat-court.ts';
+import type { Cut } from './medium.ts';
+import { NtfsCourt } from './ntfs-court.ts';
 
 /** The small volumes on which power is cut. */
 export const VOLUMES = {
@@ -47,8 +35,18 @@ export const FAT_VOLUMES = {
   FAT32: { size: 36 * MIB, bits: 32, sectorsPerCluster: 1 },
 } as const satisfies Record<string, FatOptions>;
 
-export type VolumeName = keyof typeof VOLUMES | keyof typeof FAT_VOLUMES;
-export const VOLUME_NAMES = [...Object.keys(VOLUMES), ...Object.keys(FAT_VOLUMES)] as VolumeName[];
+export const NTFS_VOLUMES = {
+  NTFS: { size: 14 * MIB },
+  'NTFS with clusters of 512 bytes': { size: 12 * MIB, clusterSize: 512 },
+} as const satisfies Record<string, MakeOptions>;
+
+export type VolumeName = keyof typeof VOLUMES | keyof typeof FAT_VOLUMES | keyof typeof NTFS_VOLUMES;
+export const VOLUME_NAMES: readonly VolumeName[] = [
+  ...(Object.keys(VOLUMES) as VolumeName[]),
+  ...(Object.keys(FAT_VOLUMES) as VolumeName[]),
+  // Other clusters mean other lengths, and nothing else that a cut could tell.
+  ...(DEPTH.unchecked ? (Object.keys(NTFS_VOLUMES) as VolumeName[]) : (['NTFS'] as const)),
+];
 
 export const accessTo = (device: Device): PartitionAccess => ({
   device,
@@ -74,220 +72,6 @@ export const makeImage = (
     dryRun: false,
     minFree: more.minFree ?? 64 * KIB,
   });
-
-/** Files by path, each with a digest of its content; folders and links too. */
-export type Contents = ReadonlyMap<string, string>;
-
-/** In memory where the machine has such a place: thousands of checks would wear a disk, and wait for it. */
-const scratchFolder = (cleanup: Cleanup): string => {
-  try {
-    accessSync('/dev/shm');
-  } catch {
-    return temporaryFolder(cleanup);
-  }
-  const folder = mkdtempSync('/dev/shm/holdfast-power-cut-');
-  cleanup.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-};
-
-const hasTornSuperblock = (device: MemoryDevice): boolean => {
-  try {
-    extDriver.open(device);
-    return false;
-  } catch (error) {
-    return isHoldfastError(error, 'corrupt') && error.detail.structure === 'ext superblock';
-  }
-};
-
-/** Puts a medium into a sparse file. */
-export const layFile = (path: string, device: MemoryDevice): void => {
-  rmSync(path, { force: true });
-  const file = openSync(path, 'w');
-  try {
-    for (const { start, length } of device.stored())
-      writeSync(file, device.read(start, length), 0, length, start);
-    writeSync(file, device.read(device.size - 1, 1), 0, 1, device.size - 1);
-  } finally {
-    closeSync(file);
-  }
-};
-
-/** A scratch file for other people's programs, and what they say of a medium: of an ext volume, unless a subclass knows better. */
-export class Court {
-  readonly path: string;
-  protected readonly dump: string;
-  protected readonly cleanup: Cleanup;
-
-  constructor(cleanup: Cleanup) {
-    this.cleanup = cleanup;
-    const folder = scratchFolder(cleanup);
-    this.path = join(folder, 'volume');
-    this.dump = join(folder, 'dump');
-  }
-
-  /** Puts a medium where the programs can see it. */
-  lay(device: MemoryDevice): void {
-    layFile(this.path, device);
-  }
-
-  lift(sectorSize = 512): MemoryDevice {
-    return MemoryDevice.of(readFileSync(this.path), sectorSize);
-  }
-
-  /** What is wrong with the medium as it stands: `e2fsck -fn` and every file against `tree`. */
-  faults(device: MemoryDevice, tree: Contents): string[] {
-    this.lay(device);
-    return [...this.check(), ...this.compare(tree)];
-  }
-
-  /** The same after the file system's own repair; the mended medium stays in the scratch file. */
-  faultsWhenMended(device: MemoryDevice, expected: Contents): string[] {
-    this.lay(device);
-    const words = this.mend(device);
-    return [...this.check(), ...this.compare(expected)].map((each) => `${each}\nafter ${words}`);
-  }
-
-  protected mend(device: MemoryDevice): string {
-    return hasTornSuperblock(device) ? this.#mendWithBackup() : e2fsckPreen(this.path).output;
-  }
-
-  /**
-   * A superblock of which half was written is nothing that `e2fsck -p` touches, whoever wrote it (the kernel writes it in
-   * one go too); with a person's yes it goes on with a backup.
-   */
-  #mendWithBackup(): string {
-    return everythingSaid(run('e2fsck', ['-f', '-y', this.path]));
-  }
-
-  /** Every repair that a person could say yes to. */
-  repair(): void {
-    run('e2fsck', ['-f', '-y', this.path]);
-  }
-
-  /** Whether anybody takes the scratch file for a volume. */
-  mounts(): boolean {
-    const folder = temporaryFolder(this.cleanup);
-    if (run('mount', ['-o', 'loop,ro', this.path, folder]).exit !== 0) return false;
-    mustRun('umount', [folder]);
-    return true;
-  }
-
-  protected check(): string[] {
-    const verdict = e2fsckClean(this.path);
-    return verdict.clean ? [] : [`e2fsck -fn:\n${verdict.output}`];
-  }
-
-  compare(expected: Contents): string[] {
-    const found = this.contents();
-    const names = new Set([...expected.keys(), ...found.keys()]);
-    return [...names]
-      .filter((name) => expected.get(name) !== found.get(name))
-      .map((name) => `${name}: was ${expected.get(name) ?? 'not there'}, is ${found.get(name) ?? 'gone'}`);
-  }
-
-  /** Every file as debugfs reads it, but for the images. */
-  contents(): Contents {
-    rmSync(this.dump, { recursive: true, force: true });
-    mkdirSync(this.dump);
-    this.copyOut();
-    const found = new Map<string, string>();
-    const visit = (path: string): void => {
-      for (const name of readdirSync(join(this.dump, path))) {
-        const entry = path === '' ? name : `${path}/${name}`;
-        if (this.isNobodys(entry)) continue;
-        const full = join(this.dump, entry);
-        const stat = lstatSync(full);
-        if (stat.isSymbolicLink()) found.set(entry, `-> ${readlinkSync(full)}`);
-        else if (stat.isDirectory()) visit(entry);
-        else found.set(entry, `${stat.mode.toString(8)} ${hash('sha256', readFileSync(full))}`);
-      }
-    };
-    visit('');
-    return found;
-  }
-
-  /** Images, and where a repair keeps what it found. */
-  protected isNobodys(entry: string): boolean {
-    return entry === '.holdfast' || entry === 'lost+found';
-  }
-
-  /** All files, as somebody else's program reads them, into the folder `dump`. */
-  protected copyOut(): void {
-    mustRun('debugfs', ['-R', `rdump / ${this.dump}`, this.path]);
-  }
-
-  /** Mounts the scratch file for writing, as the owner's system would, and lets `change` work in it. */
-  own(change: (folder: string) => void): Contents {
-    const folder = join(temporaryFolder(this.cleanup), 'mounted');
-    mkdirSync(folder);
-    // The loop device goes with the mount.
-    mustRun('mount', ['-o', 'loop', this.path, folder]);
-    try {
-      change(folder);
-    } finally {
-      mustRun('umount', [folder]);
-    }
-    return this.contents();
-  }
-}
-
-/** There is no FAT in the kernels that this is tested with: mtools and fsck.fat speak for it. */
-class FatCourt extends Court {
-  protected override mend(): string {
-    return everythingSaid(run('fsck.fat', ['-a', this.path]));
-  }
-
-  override repair(): void {
-    run('fsck.fat', ['-a', this.path]);
-  }
-
-  override mounts(): boolean {
-    return tryMtools('mdir', this.path, ['::/']).exit === 0;
-  }
-
-  protected override check(): string[] {
-    const result = run('fsck.fat', ['-n', this.path]);
-    return result.exit === 0 ? [] : [everythingSaid(result)];
-  }
-
-  /** fsck.fat makes files of chains that no name leads to. */
-  protected override isNobodys(entry: string): boolean {
-    return entry === '.holdfast' || /^FSCK\d{4}\.REC$/.test(entry);
-  }
-
-  protected override copyOut(): void {
-    mtools('mcopy', this.path, ['-s', '-m', '-n', '::/', this.dump]);
-  }
-
-  /** Copies everything out, lets `change` work on that, and does the same to the volume. */
-  override own(change: (folder: string) => void): Contents {
-    const before = this.contents();
-    change(this.dump);
-    const found = (path: string) => lstatSync(join(this.dump, path), { throwIfNoEntry: false });
-    const gone = [...before.keys()].filter((path) => found(path) === undefined);
-    if (gone.length > 0)
-      mtools(
-        'mdel',
-        this.path,
-        gone.map((path) => `::/${path}`),
-      );
-    for (const path of readdirSync(this.dump, { recursive: true, encoding: 'utf8' }).sort()) {
-      const stat = found(path)!;
-      if (this.isNobodys(path.split('/')[0]!) || stat.isSymbolicLink()) continue;
-      if (stat.isDirectory()) {
-        if (tryMtools('mdir', this.path, [`::/${path}`]).exit !== 0) mtools('mmd', this.path, [`::/${path}`]);
-      } else if (before.get(path) !== this.#digest(path)) {
-        mtools('mcopy', this.path, ['-o', '-m', join(this.dump, path), `::/${path}`]);
-      }
-    }
-    return this.contents();
-  }
-
-  #digest(path: string): string {
-    const full = join(this.dump, path);
-    return `${lstatSync(full).mode.toString(8)} ${hash('sha256', readFileSync(full))}`;
-  }
-}
 
 /** Files of every kind of map, in a few folders. */
 export const furnish = (folder: string): void => {
@@ -322,11 +106,22 @@ export interface World {
 
 export const isFat = (volume: VolumeName): volume is keyof typeof FAT_VOLUMES => volume in FAT_VOLUMES;
 
+export const isNtfs = (volume: VolumeName): volume is keyof typeof NTFS_VOLUMES => volume in NTFS_VOLUMES;
+
 /** A court with an empty volume in its scratch file. */
 export const courtOf = (cleanup: Cleanup, volume: VolumeName): Court => {
-  const court = isFat(volume) ? new FatCourt(cleanup) : new Court(cleanup);
-  if (isFat(volume)) makeFat(court.path, FAT_VOLUMES[volume]);
-  else makeVolume(court.path, VOLUMES[volume]);
+  if (isFat(volume)) {
+    const court = new FatCourt(cleanup);
+    makeFat(court.path, FAT_VOLUMES[volume]);
+    return court;
+  }
+  if (isNtfs(volume)) {
+    const court = new NtfsCourt(cleanup);
+    makeNtfs(court.path, NTFS_VOLUMES[volume]);
+    return court;
+  }
+  const court = new Court(cleanup);
+  makeVolume(court.path, VOLUMES[volume]);
   return court;
 };
 
@@ -391,6 +186,21 @@ export const faultsOfSiblings = (device: MemoryDevice, images: readonly Image[])
     const missing = images.filter(({ id }) => !known.has(id));
     return complete ? missing.map(({ id }) => `${image.id} does not know of its sibling ${id}`) : [];
   });
+
+/**
+ * Everything that was there must be there after the file system's own repair, which stays in the scratch file; where that one does not reach,
+ * and the cut tore a write apart, after our next run has ended what was begun.
+ */
+export const faultsOnceMended = async (
+  { court, context, tree }: Pick<World, 'court' | 'context' | 'tree'>,
+  { device, torn }: Cut,
+): Promise<string[]> => {
+  if (!court.needsUs(device)) return court.faultsWhenMended(device, tree);
+  if (!torn) return ['whole writes left what nobody but us can mend'];
+  const medium = device.snapshot();
+  await settle(context, new Guard(medium), accessTo(medium));
+  return court.faults(medium, tree);
+};
 
 export const sameExtents = (a: MemoryDevice, b: MemoryDevice, image: Pick<Image, 'sealed'>): boolean =>
   image.sealed.every(
