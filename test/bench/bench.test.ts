@@ -4,6 +4,7 @@ import test from 'ava';
 import { MIB } from '../../rescue/units.ts';
 import { attachLoop, mountFile } from '../support/loop.ts';
 import { everythingSaid, run } from '../support/run.ts';
+import { temporaryFolder } from '../support/temporary.ts';
 import { kindNamed } from './kinds.ts';
 import { type Measurement, measure } from './measure.ts';
 import { makeSubject, mustBeTheSame } from './subject.ts';
@@ -23,6 +24,14 @@ test.serial('peak memory and CPU time are those of the program measured', async 
   t.true(anonymous > 150e6 && file > MIB);
   const small = await measure(t, '"$@"', [NODE, '-e', 'setTimeout(() => {}, 300)']);
   t.true(large.peak - small.peak > 100e6);
+});
+
+test.serial('bytes moved are those that the kernel counted', async (t) => {
+  const file = join(temporaryFolder(t), 'moved');
+  const script = `require('fs').writeFileSync(process.argv[1], Buffer.alloc(8 << 20)); setTimeout(() => {}, 500)`;
+  const { processes } = await measure(t, '"$@"', [NODE, '-e', script, file]);
+  const { toDisk, written } = processes[0]!.transferred;
+  for (const bytes of [toDisk, written]) t.true(bytes >= 8 * MIB && bytes < 9 * MIB, String(bytes));
 });
 
 test.serial('a pipeline is the sum of its programs, and fails if any of them does', async (t) => {
@@ -51,7 +60,15 @@ const took = (seconds: number, peak: number): Measurement => ({
   seconds,
   cpu: seconds / 2,
   peak,
-  processes: [{ name: 'node', peak, cpu: 1, resident: { anonymous: peak, file: 0, shared: 0 } }],
+  processes: [
+    {
+      name: 'node',
+      peak,
+      cpu: 1,
+      resident: { anonymous: peak, file: 0, shared: 0 },
+      transferred: { fromDisk: 0, toDisk: 0, read: 0, written: 0 },
+    },
+  ],
   stdout: 'not for the document',
 });
 const round = (create: number, restore: number, peak: number) => ({

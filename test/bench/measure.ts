@@ -10,6 +10,17 @@ export interface Resident {
   readonly shared: number;
 }
 
+/** Bytes that a process read and wrote, by the kernel's count (proc(5), `/proc/PID/io`). */
+export interface Transferred {
+  /** Fetched from a disk: `read_bytes`. What came from the page cache is not in it. */
+  readonly fromDisk: number;
+  /** Handed on to a disk: `write_bytes`, counted when a page is made dirty. */
+  readonly toDisk: number;
+  /** Asked for by system calls, page cache included: `rchar` and `wchar`. */
+  readonly read: number;
+  readonly written: number;
+}
+
 export interface Process {
   readonly name: string;
   /** Highest resident size ever, as the kernel keeps it (VmHWM). Bytes. */
@@ -17,6 +28,8 @@ export interface Process {
   readonly resident: Resident;
   /** CPU seconds, user and system, all threads. */
   readonly cpu: number;
+  /** At the last look: what a process moves after it is missed. */
+  readonly transferred: Transferred;
 }
 
 export interface Measurement {
@@ -51,6 +64,24 @@ const descendants = (pid: number): number[] => {
 const kilobytes = (status: string, field: string): number =>
   Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
 
+const NOTHING: Transferred = { fromDisk: 0, toDisk: 0, read: 0, written: 0 };
+
+const transferredBy = (pid: number, before: Transferred): Transferred => {
+  const io = read(`/proc/${pid}/io`);
+  if (io === undefined) return before;
+  const count = (field: string): number => {
+    const digits = new RegExp(`^${field}: (\\d+)$`, 'm').exec(io)?.[1];
+    if (digits === undefined) throw new Error(`/proc/${pid}/io has no ${field}`);
+    return Number(digits);
+  };
+  return {
+    fromDisk: count('read_bytes'),
+    toDisk: count('write_bytes'),
+    read: count('rchar'),
+    written: count('wchar'),
+  };
+};
+
 /** What is known of a process now, together with what was known before. */
 const look = (pid: number, before: Process | undefined): Process | undefined => {
   const status = read(`/proc/${pid}/status`);
@@ -70,7 +101,13 @@ const look = (pid: number, before: Process | undefined): Process | undefined => 
   const sum = ({ anonymous, file, shared }: Resident): number => anonymous + file + shared;
   const most = before !== undefined && sum(before.resident) > sum(resident) ? before.resident : resident;
   const name = /^Name:\s+(.*)$/m.exec(status)?.[1] ?? '';
-  return { name, peak: Math.max(peak, before?.peak ?? 0), resident: most, cpu };
+  return {
+    name,
+    peak: Math.max(peak, before?.peak ?? 0),
+    resident: most,
+    cpu,
+    transferred: transferredBy(pid, before?.transferred ?? NOTHING),
+  };
 };
 
 const SHELLS = new Set(['bash', 'sh', 'sync']);
