@@ -66,6 +66,8 @@ export class LogReader {
   #ahead: Ahead[] = [];
   /** Arrays of `#readAhead` slots that are free again. */
   readonly #spare: Uint8Array[] = [];
+  /** Those that nobody will ask for any more included. */
+  readonly #underWay = new Set<Promise<void>>();
   /** Slots before this one are not read ahead any more: it failed there. */
   #aheadFrom = 0;
 
@@ -134,7 +136,7 @@ export class LogReader {
 
   /** Resolves when no read is under way any more. */
   async settled(): Promise<void> {
-    await Promise.all(this.#ahead.map((each) => each.settled));
+    await Promise.all(this.#underWay);
   }
 
   #slotAt(logOffset: number): number {
@@ -149,8 +151,9 @@ export class LogReader {
     if (index >= homes.slotCount) return 1;
     const slots = this.#stretch(index, this.#readAhead);
     if (slots < 1) return 1;
-    const buffer = this.#spare.pop() ?? new Uint8Array(this.#readAhead * homes.slotSize);
-    const bytes = buffer.subarray(0, slots * homes.slotSize);
+    // Short stretches are many where slots lie scattered: those take no more memory than they fill.
+    const spare = slots === this.#readAhead ? this.#spare.pop() : undefined;
+    const bytes = spare ?? new Uint8Array(slots * homes.slotSize);
     const settled = readSoon(device, homes.homeOf(index), bytes).then(
       () => {
         ahead.loaded = true;
@@ -159,15 +162,17 @@ export class LogReader {
         this.#aheadFrom = Math.max(this.#aheadFrom, index + slots);
       },
     );
-    const ahead: Ahead = { first: index, slots, bytes: buffer, settled, loaded: false };
+    const ahead: Ahead = { first: index, slots, bytes, settled, loaded: false };
     this.#ahead.push(ahead);
+    this.#underWay.add(settled);
+    void settled.then(() => this.#underWay.delete(settled));
     return slots;
   }
 
   #forget(isDone: (ahead: Ahead) => boolean): void {
     for (const each of this.#ahead.filter(isDone)) {
       each.loaded = false;
-      void each.settled.then(() => this.#spare.push(each.bytes));
+      if (each.slots === this.#readAhead) void each.settled.then(() => this.#spare.push(each.bytes));
     }
     this.#ahead = this.#ahead.filter((each) => !isDone(each));
   }
