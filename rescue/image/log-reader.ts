@@ -63,6 +63,8 @@ export class LogReader {
   #cacheSlots = 0;
   /** Grows to what is read at once, then stays. */
   #cache: Uint8Array = new Uint8Array(0);
+  /** The latest stretch that could not be read as a whole. */
+  #failed = { first: 0, slots: 0 };
   #ahead: Ahead[] = [];
   /** Arrays of `#readAhead` slots that are free again. */
   readonly #spare: Uint8Array[] = [];
@@ -83,15 +85,19 @@ export class LogReader {
 
   /** The whole slot with this index, its identity checked. Throws `corrupt` (`slot.lost`), `io`. */
   #slot(index: number, wanted: number): Uint8Array {
-    const ahead = this.#ahead.find((each) => each.loaded && holds(each, index));
-    if (ahead !== undefined) return this.#checked(index, ahead.bytes, index - ahead.first);
-    if (!holds({ first: this.#cacheFirst, slots: this.#cacheSlots }, index)) this.#fill(index, wanted);
+    const ahead = this.#ahead.find((each) => holds(each, index));
+    if (ahead?.loaded === true) return this.#checked(index, ahead.bytes, index - ahead.first);
+    if (!holds({ first: this.#cacheFirst, slots: this.#cacheSlots }, index)) {
+      // Near a bad place, a disk tries for seconds: what failed as a whole is not tried as a whole again.
+      const failed = ahead !== undefined || holds(this.#failed, index);
+      this.#fill(index, failed ? 1 : Math.max(wanted, this.#readAhead));
+    }
     return this.#checked(index, this.#cache, index - this.#cacheFirst);
   }
 
-  #fill(index: number, wanted: number): void {
+  #fill(index: number, most: number): void {
     const { device, homes } = this.#source;
-    const slots = this.#stretch(index, Math.max(wanted, this.#readAhead));
+    const slots = this.#stretch(index, most);
     if (slots < 1) throw this.#lost(index, 'outside the device');
     const load = (count: number): void => {
       const length = count * homes.slotSize;
@@ -106,6 +112,7 @@ export class LogReader {
     } catch (error) {
       // A bad place further on must not take this slot with it.
       if (slots === 1 || !isLocalFailure(error)) throw error;
+      this.#failed = { first: index, slots };
       load(1);
     }
   }

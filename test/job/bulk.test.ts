@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { SpanSet } from '../../rescue/bytes/runs.ts';
+import { FaultyDevice } from '../../rescue/device/faulty.ts';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { HoldfastError, ioError } from '../../rescue/errors.ts';
 import { SlotHomes } from '../../rescue/image/extents.ts';
@@ -139,6 +140,39 @@ test('a log is settled when also that is read which nobody waits for any more', 
   await log.settled();
   t.is(device.underWay, 0);
   await Promise.all([passed, last]);
+});
+
+test('a bad place in a log costs the slots around it no more than one attempt', (t) => {
+  const homes = new SlotHomes([{ start: 0, length: 40 * 4096 }], 4096);
+  const bad = { start: homes.homeOf(20), length: 512 };
+  let failed = 0;
+  class Counting extends FaultyDevice {
+    override readInto(offset: number, target: Uint8Array): void {
+      try {
+        super.readInto(offset, target);
+      } catch (error) {
+        failed += 1;
+        throw error;
+      }
+    }
+  }
+  const device = new Counting(new MemoryDevice(MIB), { badReads: [bad] });
+  const writer = new LogWriter({ device, homes, template: headerTemplate(IDENTITY) });
+  writer.append(new Uint8Array(4000 * 30).fill(7));
+  writer.finish(0);
+  const log = new LogReader({ device, homes, imageId: ID, generation: 3, logLength: writer.position });
+  let lost = 0;
+  for (let at = 0; at < 4000 * 30; at += 1000) {
+    try {
+      t.deepEqual(log.read(at, 1000), new Uint8Array(1000).fill(7));
+    } catch (error) {
+      t.true(error instanceof HoldfastError);
+      lost += 1;
+    }
+  }
+  // Of the slot itself, some five pieces, each tried once; of what was read with it, one attempt.
+  t.true(lost >= 4 && lost <= 6, `${lost} lost`);
+  t.is(failed, lost + 1);
 });
 
 test('a worker that dies ends the work, even what is still being read then', async (t) => {
