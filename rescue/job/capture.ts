@@ -118,6 +118,7 @@ export const captureAll = async (
   const batches = function* (): Generator<Batch> {
     for (const capture of captures) yield* batchesOf(capture);
   };
+  context.progress('capture', 0, total);
   writer.beginBulk();
   try {
     await context.pipeline.process(

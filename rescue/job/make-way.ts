@@ -249,6 +249,8 @@ const placeCopy = (
     { free: freeClusters(ground.found, false), overLive: true },
     { free: freeClusters([], false), overLive: true },
   ];
+  const reserved = (): Iterable<Run> =>
+    wholeClusters(toExtents(fileSystem.reserved(), clusterSize, clusterBase), grid);
   const patchLength = (extents: readonly Extent[]): ByteLength =>
     journalLength(driver.patch(editor, (inner) => claimCopy(lodging, moves, mover, extents, inner)));
   const oldJournal = (mover.journal?.slots.length ?? 0) * mover.homes.slotSize;
@@ -257,7 +259,7 @@ const placeCopy = (
     try {
       const { slotSize } = mover.homes;
       const enough = mover.storedBytes - oldJournal;
-      const placement = planPlacement({ free, ...grid, wanted, enough, slotSize });
+      const placement = planPlacement({ free, reserved, ...grid, wanted, enough, slotSize });
       const generation = nextGeneration(mover.commit!);
       return {
         from: mover,

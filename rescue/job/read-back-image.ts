@@ -63,6 +63,7 @@ export const readBackFrames = async (
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));
   const expected = new Map<object, { readonly digest: Uint8Array; readonly offset: ByteOffset }[]>();
   let done = 0;
+  context.progress('read-back', 0, image.rawBytes);
   await context.pipeline.process(
     batchFrames(framesFor(image, destinations)),
     async (batch, region): Promise<DigestTask> => {

@@ -72,6 +72,7 @@ export const verifyFrames = async (
     const { logOffset, recordLength } = frame.entries[0]!;
     onLost({ extents: extentsOf(frame), log: { start: logOffset, length: recordLength }, reason });
   };
+  context.progress('verify-image', 0, image.rawBytes);
   await readFrames(context, image, framesOf(image, spaces), true, (frames) => {
     for (const { frame, fault } of frames) {
       if (outsideSpace(frame)) lose(frame, 'the map names clusters outside the partition');

@@ -123,6 +123,7 @@ export const writeFrames = async (
   let done = 0;
   let written = 0;
   const finalFor = (space: AddressSpace) => (space.of === 'partition' ? final : undefined);
+  context.progress('write', 0, total);
   await readFrames(context, image, framesFor(image, destinations), false, async (frames, scratch) => {
     const batch = new BatchWriter();
     for (const { frame, raw, fault } of frames) {

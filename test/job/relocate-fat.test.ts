@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../rescue/bytes/runs.ts';
-import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
+import type { ImageSummary } from '../../rescue/job/results.ts';
 import { KIB, MIB, type Run } from '../../rescue/units.ts';
 import { populateFat } from '../fs/fat/content.ts';
 import { clustersByFsck, fsckFat } from '../fs/fat/fsck.ts';
@@ -10,12 +10,18 @@ import { type Listed, mtools, treeByMtools, withoutContainers } from '../fs/fat/
 import { fatOwnersClusters } from '../fs/fat/owners-clusters.ts';
 import { forgetNextFree, placesOf } from '../fs/fat/patching.ts';
 import { type FatOptions, makeFat } from '../fs/fat/volumes.ts';
-import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { noiseSource } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { extentsOf } from './cycle.ts';
 import { type FatStage, fatMustBeClean, fatTreeMustBe } from './fat-cycle.ts';
-import { imagesNow, namesInRecord, namesOf, overlap as overlapIn } from './relocating.ts';
-import { infoOf, listImages, makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
+import {
+  imagesNow,
+  namesInRecord,
+  namesOf,
+  overlap as overlapIn,
+  restoreEarlyThenLate,
+} from './relocating.ts';
+import { makeImage, removeImage, verifyImage } from './requests.ts';
 
 /** What was on the volume when an image was made. */
 interface State {
@@ -144,39 +150,10 @@ const VARIANTS: readonly (readonly [string, 'user' | 'factory', FatOptions])[] =
 for (const [what, first, options] of VARIANTS) {
   test.serial(`the older state and then the newer one, both images whole: ${what}`, async (t) => {
     const { file, early, late } = await collide(t, options, first);
-    const intents: Intent[] = [];
-    const confirm = async (intent: Intent): Promise<boolean> => {
-      intents.push(intent);
-      return true;
-    };
-    const sealed = digestOf(file, extentsOf(early.image.sealedExtents));
-    const restored = await restoreImage(file, { image: early.image.id, confirm });
-    t.true(
-      intents.some(({ keeps }) => keeps.some((line) => /MiB are moved out of the way first/.test(line))),
+    const { data, clusterSize } = placesOf(file);
+    await restoreEarlyThenLate(t, file, { early, late }, { clusterBase: data, clusterSize }, (...now) =>
+      mustBeBack(t, file, ...now),
     );
-    t.deepEqual([...restored.imagesKept].sort(), [early.image.id, late.image.id].sort());
-    await mustBeBack(t, file, early, [late], 'the older state');
-    const moved = (await imagesNow(file)).get(late.image.id)!;
-    t.like(moved, {
-      generation: 2,
-      sequence: late.image.sequence,
-      created: late.image.created,
-      name: late.image.name,
-      kind: late.image.kind,
-      usedBytes: late.image.usedBytes,
-    });
-    t.notDeepEqual(moved.extents, late.image.extents);
-    t.is(overlap(file, moved, early.clusters), 0);
-    t.regex((await infoOf(file, moved.id)).facts.flat().join('\n'), /relocated/i);
-    // Nothing of the old place is left to be found, and both are found without a file system.
-    const standing = [`${early.image.id}/1`, `${late.image.id}/2`].sort();
-    t.deepEqual(namesOf((await listImages(file, { depth: 'full' })).images), standing);
-    const images = [...(await imagesNow(file)).values()];
-    overwriteWithNoise(file, extentsOf(images.flatMap(({ extents }) => extents)));
-    t.deepEqual(namesOf((await listImages(file)).images), standing);
-    await restoreImage(file, { image: late.image.id });
-    await mustBeBack(t, file, late, [early], 'the newer state');
-    t.is(digestOf(file, extentsOf(early.image.sealedExtents)), sealed);
     // What the volume is worth afterwards: both go, and every cluster with them.
     for (const [gone, left] of [
       [early, [(await imagesNow(file)).get(late.image.id)!]],

@@ -3,16 +3,22 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { totalLength } from '../../rescue/bytes/runs.ts';
 import { openNtfs } from '../../rescue/fs/ntfs/filesystem.ts';
-import type { ImageSummary, Intent } from '../../rescue/job/results.ts';
+import type { ImageSummary } from '../../rescue/job/results.ts';
 import { KIB, MIB, type Run } from '../../rescue/units.ts';
 import { NtfsFileVolume } from '../fs/ntfs/editing.ts';
 import { ntfsOwnersClusters } from '../fs/ntfs/owners-clusters.ts';
 import { type MakeOptions, makeNtfs, mountNtfs, treeThroughMount } from '../fs/ntfs/volumes.ts';
-import { digestOf, noiseSource, overwriteWithNoise } from '../support/noise.ts';
+import { digestOf, noiseSource } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { extentsOf } from './cycle.ts';
-import { imagesNow, namesInRecord, namesOf, overlap as overlapIn } from './relocating.ts';
-import { infoOf, listImages, makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
+import {
+  imagesNow,
+  namesInRecord,
+  namesOf,
+  overlap as overlapIn,
+  restoreEarlyThenLate,
+} from './relocating.ts';
+import { makeImage, removeImage, restoreImage, verifyImage } from './requests.ts';
 
 /** What was on the volume when an image was made. */
 interface State {
@@ -124,37 +130,10 @@ const VARIANTS: readonly (readonly [string, 'user' | 'factory', MakeOptions])[] 
 for (const [what, first, options] of VARIANTS)
   test.serial(`the older state and then the newer one, both images whole: NTFS, ${what}`, async (t) => {
     const { file, early, late, clusterSize } = await collide(t, options, first);
-    const intents: Intent[] = [];
-    const confirm = async (intent: Intent): Promise<boolean> => {
-      intents.push(intent);
-      return true;
-    };
     const sealed = digestOf(file, extentsOf(early.image.sealedExtents));
-    const restored = await restoreImage(file, { image: early.image.id, confirm });
-    t.true(
-      intents.some(({ keeps }) => keeps.some((line) => /MiB are moved out of the way first/.test(line))),
+    await restoreEarlyThenLate(t, file, { early, late }, { clusterBase: 0, clusterSize }, (...now) =>
+      mustBeBack(t, file, ...now),
     );
-    t.deepEqual([...restored.imagesKept].sort(), [early.image.id, late.image.id].sort());
-    await mustBeBack(t, file, early, [late], 'the older state');
-    const moved = (await imagesNow(file)).get(late.image.id)!;
-    t.like(moved, {
-      generation: 2,
-      sequence: late.image.sequence,
-      created: late.image.created,
-      name: late.image.name,
-      kind: late.image.kind,
-      usedBytes: late.image.usedBytes,
-    });
-    t.is(overlap(clusterSize, moved, early.clusters), 0);
-    t.regex((await infoOf(file, moved.id)).facts.flat().join('\n'), /relocated/i);
-    // Nothing of the old place is left to be found, and both are found without a file system.
-    const standing = [`${early.image.id}/1`, `${late.image.id}/2`].sort();
-    t.deepEqual(namesOf((await listImages(file, { depth: 'full' })).images), standing);
-    const images = [...(await imagesNow(file)).values()];
-    overwriteWithNoise(file, extentsOf(images.flatMap(({ extents }) => extents)));
-    t.deepEqual(namesOf((await listImages(file)).images), standing);
-    await restoreImage(file, { image: late.image.id });
-    await mustBeBack(t, file, late, [early], 'the newer state');
     await restoreImage(file, { image: early.image.id });
     await mustBeBack(t, file, early, [late], 'the older state again');
     t.is(digestOf(file, extentsOf(early.image.sealedExtents)), sealed);
