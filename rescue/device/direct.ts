@@ -22,6 +22,9 @@ declare const WebAssembly: {
   }) => { readonly buffer: SharedArrayBuffer };
 };
 
+/** Memory from here: other shared memory begins anywhere, and O_DIRECT refuses it. */
+const pageAligned = new WeakSet<object>();
+
 /**
  * `size` bytes that start at a page boundary and can be handed to workers. The only memory that Node offers for which O_DIRECT
  * works is that of a shared `WebAssembly.Memory`; it is never given back while in use, so callers keep a fixed pool.
@@ -29,6 +32,7 @@ declare const WebAssembly: {
 export const allocatePageAligned = (size: ByteLength): Uint8Array<SharedArrayBuffer> => {
   const pages = Math.ceil(size / WASM_PAGE);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  pageAligned.add(memory.buffer);
   return new Uint8Array(memory.buffer, 0, size);
 };
 
@@ -93,7 +97,7 @@ export class DirectReader {
   /** The same without waiting, where memory, offset and length are aligned; elsewhere it waits. */
   async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<ByteLength> {
     const aligned =
-      target.buffer instanceof SharedArrayBuffer &&
+      pageAligned.has(target.buffer) &&
       [target.byteOffset, offset, target.length].every((each) => each % ALIGNMENT === 0);
     if (!aligned) return this.readInto(offset, target);
     let done = 0;

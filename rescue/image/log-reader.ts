@@ -63,9 +63,13 @@ export class LogReader {
   #cacheSlots = 0;
   /** Grows to what is read at once, then stays. */
   #cache: Uint8Array = new Uint8Array(0);
+  /** The latest stretch that could not be read as a whole. */
+  #failed = { first: 0, slots: 0 };
   #ahead: Ahead[] = [];
   /** Arrays of `#readAhead` slots that are free again. */
   readonly #spare: Uint8Array[] = [];
+  /** Those that nobody will ask for any more included. */
+  readonly #underWay = new Set<Promise<void>>();
   /** Slots before this one are not read ahead any more: it failed there. */
   #aheadFrom = 0;
 
@@ -81,15 +85,19 @@ export class LogReader {
 
   /** The whole slot with this index, its identity checked. Throws `corrupt` (`slot.lost`), `io`. */
   #slot(index: number, wanted: number): Uint8Array {
-    const ahead = this.#ahead.find((each) => each.loaded && holds(each, index));
-    if (ahead !== undefined) return this.#checked(index, ahead.bytes, index - ahead.first);
-    if (!holds({ first: this.#cacheFirst, slots: this.#cacheSlots }, index)) this.#fill(index, wanted);
+    const ahead = this.#ahead.find((each) => holds(each, index));
+    if (ahead?.loaded === true) return this.#checked(index, ahead.bytes, index - ahead.first);
+    if (!holds({ first: this.#cacheFirst, slots: this.#cacheSlots }, index)) {
+      // Near a bad place, a disk tries for seconds: what failed as a whole is not tried as a whole again.
+      const failed = ahead !== undefined || holds(this.#failed, index);
+      this.#fill(index, failed ? 1 : Math.max(wanted, this.#readAhead));
+    }
     return this.#checked(index, this.#cache, index - this.#cacheFirst);
   }
 
-  #fill(index: number, wanted: number): void {
+  #fill(index: number, most: number): void {
     const { device, homes } = this.#source;
-    const slots = this.#stretch(index, Math.max(wanted, this.#readAhead));
+    const slots = this.#stretch(index, most);
     if (slots < 1) throw this.#lost(index, 'outside the device');
     const load = (count: number): void => {
       const length = count * homes.slotSize;
@@ -104,6 +112,7 @@ export class LogReader {
     } catch (error) {
       // A bad place further on must not take this slot with it.
       if (slots === 1 || !isLocalFailure(error)) throw error;
+      this.#failed = { first: index, slots };
       load(1);
     }
   }
@@ -134,7 +143,7 @@ export class LogReader {
 
   /** Resolves when no read is under way any more. */
   async settled(): Promise<void> {
-    await Promise.all(this.#ahead.map((each) => each.settled));
+    await Promise.all(this.#underWay);
   }
 
   #slotAt(logOffset: number): number {
@@ -149,8 +158,9 @@ export class LogReader {
     if (index >= homes.slotCount) return 1;
     const slots = this.#stretch(index, this.#readAhead);
     if (slots < 1) return 1;
-    const buffer = this.#spare.pop() ?? new Uint8Array(this.#readAhead * homes.slotSize);
-    const bytes = buffer.subarray(0, slots * homes.slotSize);
+    // Short stretches are many where slots lie scattered: those take no more memory than they fill.
+    const spare = slots === this.#readAhead ? this.#spare.pop() : undefined;
+    const bytes = spare ?? new Uint8Array(slots * homes.slotSize);
     const settled = readSoon(device, homes.homeOf(index), bytes).then(
       () => {
         ahead.loaded = true;
@@ -159,15 +169,17 @@ export class LogReader {
         this.#aheadFrom = Math.max(this.#aheadFrom, index + slots);
       },
     );
-    const ahead: Ahead = { first: index, slots, bytes: buffer, settled, loaded: false };
+    const ahead: Ahead = { first: index, slots, bytes, settled, loaded: false };
     this.#ahead.push(ahead);
+    this.#underWay.add(settled);
+    void settled.then(() => this.#underWay.delete(settled));
     return slots;
   }
 
   #forget(isDone: (ahead: Ahead) => boolean): void {
     for (const each of this.#ahead.filter(isDone)) {
       each.loaded = false;
-      void each.settled.then(() => this.#spare.push(each.bytes));
+      if (each.slots === this.#readAhead) void each.settled.then(() => this.#spare.push(each.bytes));
     }
     this.#ahead = this.#ahead.filter((each) => !isDone(each));
   }

@@ -45,7 +45,7 @@ export const placeOf = (
 
 /**
  * Cuts the log into data slots and writes them in order. Holds at most `WRITE_SIZE` bytes, and between `beginBulk` and `endBulk`
- * as much again for each write that is under way.
+ * at most twice the bytes of the writes that are under way: in scattered places there may be hundreds, of one slot each.
  */
 export class LogWriter {
   readonly #device: Device;
@@ -158,10 +158,12 @@ export class LogWriter {
       const chunk = this.#chunk;
       const bytes = chunk.subarray(0, this.#chunkSlots * this.#homes.slotSize);
       const home = this.#homes.homeOf(this.#chunkFirst);
-      if (this.#inBulk) {
+      if (!this.#inBulk) this.#device.write(home, bytes);
+      else if (bytes.length <= WRITE_SIZE / 2) this.#begin(home, bytes.slice());
+      else {
         this.#begin(home, bytes, chunk);
         this.#chunk = this.#spare.pop() ?? new Uint8Array(WRITE_SIZE);
-      } else this.#device.write(home, bytes);
+      }
     }
     this.#chunk.fill(0);
     this.#chunkSlots = 0;
@@ -169,13 +171,13 @@ export class LogWriter {
   }
 
   /** One that failed stays among those that are under way: whoever waits is told. */
-  #begin(home: ByteOffset, bytes: Uint8Array, chunk: Uint8Array): void {
+  #begin(home: ByteOffset, bytes: Uint8Array, chunk?: Uint8Array): void {
     const write = writeSoon(this.#device, home, bytes);
     this.#underWay.add(write);
     write.then(
       () => {
         this.#underWay.delete(write);
-        this.#spare.push(chunk);
+        if (chunk !== undefined) this.#spare.push(chunk);
       },
       () => {},
     );

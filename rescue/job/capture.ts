@@ -120,45 +120,49 @@ export const captureAll = async (
   };
   context.progress('capture', 0, total);
   writer.beginBulk();
-  await context.pipeline.process(
-    batches(),
-    async (batch, region): Promise<EncodeTask> => {
-      context.throwIfCancelled();
-      await readBatch(batch, region);
-      const { unit } = batch.capture.space;
-      let at = 0;
-      const frames = batch.frames.map((runs) => {
-        const frame = { at, length: totalLength(runs) * unit, unit };
-        at += frame.length;
-        return frame;
-      });
-      return { kind: 'encode', frames, codec: choice.codec, level: choice.level };
-    },
-    (batch, results, region) => {
-      results.forEach((result, index) => {
-        writer.addFrame({
-          space: batch.capture.space.id,
-          unit: batch.capture.space.unit,
-          runs: markZeros(batch.frames[index]!, result.zeros),
-          codec: result.codec,
-          stored: region.subarray(result.storedAt, result.storedAt + result.storedLength),
-          rawLength: result.rawLength,
-          storedCrc: result.storedCrc,
-          digest: result.digest,
+  try {
+    await context.pipeline.process(
+      batches(),
+      async (batch, region): Promise<EncodeTask> => {
+        context.throwIfCancelled();
+        await readBatch(batch, region);
+        const { unit } = batch.capture.space;
+        let at = 0;
+        const frames = batch.frames.map((runs) => {
+          const frame = { at, length: totalLength(runs) * unit, unit };
+          at += frame.length;
+          return frame;
         });
-      });
-      const { space } = batch.capture;
-      if (space.of === 'partition') {
-        for (const { start, length } of batch.frames.flat())
-          context.touch('read', { start: space.start + start * space.unit, length: length * space.unit });
-      }
-      done += batch.length;
-      context.progress('capture', done, total);
-      return writer.settled();
-    },
-    READS_AT_ONCE,
-  );
-  await writer.endBulk();
+        return { kind: 'encode', frames, codec: choice.codec, level: choice.level };
+      },
+      (batch, results, region) => {
+        results.forEach((result, index) => {
+          writer.addFrame({
+            space: batch.capture.space.id,
+            unit: batch.capture.space.unit,
+            runs: markZeros(batch.frames[index]!, result.zeros),
+            codec: result.codec,
+            stored: region.subarray(result.storedAt, result.storedAt + result.storedLength),
+            rawLength: result.rawLength,
+            storedCrc: result.storedCrc,
+            digest: result.digest,
+          });
+        });
+        const { space } = batch.capture;
+        if (space.of === 'partition') {
+          for (const { start, length } of batch.frames.flat())
+            context.touch('read', { start: space.start + start * space.unit, length: length * space.unit });
+        }
+        done += batch.length;
+        context.progress('capture', done, total);
+        return writer.settled();
+      },
+      READS_AT_ONCE,
+    );
+  } finally {
+    // After a failure, too: the caller closes the device.
+    await writer.endBulk();
+  }
 };
 
 /** Frames that an estimate compresses. */

@@ -37,6 +37,8 @@ export class Pipeline {
   readonly #regions: number;
   readonly #waiting = new Map<number, Waiting>();
   #nextId = 0;
+  /** Why there is a worker less: what is sent to it would never be answered. */
+  #dead: Error | undefined;
 
   constructor(workers = Math.min(MAX_WORKERS, availableParallelism())) {
     // While each worker has a task, as many wait to be done, as many are being written out, and one is being filled.
@@ -54,9 +56,8 @@ export class Pipeline {
       else waiting?.reject(ioError(`a worker failed: ${answer.failure}`, { code: 'worker' }));
     });
     worker.on('error', (cause) => {
-      for (const { reject } of this.#waiting.values()) {
-        reject(ioError('a worker thread died', { code: 'worker', cause }));
-      }
+      this.#dead ??= ioError('a worker thread died', { code: 'worker', cause });
+      for (const { reject } of this.#waiting.values()) reject(this.#dead);
       this.#waiting.clear();
     });
     // Idle workers must not keep the program alive after a failure.
@@ -65,6 +66,7 @@ export class Pipeline {
   }
 
   #run<T extends FrameTask>(region: number, task: T): Promise<FrameResult<T>> {
+    if (this.#dead !== undefined) return Promise.reject(this.#dead);
     const id = this.#nextId;
     this.#nextId += 1;
     const request: WorkerRequest = { id, region, task };

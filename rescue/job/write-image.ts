@@ -88,7 +88,9 @@ class BatchWriter {
     let written = 0;
     const writes: Promise<void>[] = [];
     const begin = async (device: Device, piece: Piece, part: Uint8Array): Promise<void> => {
-      written += await writeDifferent(device, piece, part);
+      const length = await writeDifferent(device, piece, part);
+      // Not in one expression: others count meanwhile.
+      written += length;
     };
     for (const [{ device }, { pieces }] of this.#content) {
       for (const piece of pieces) {
@@ -140,7 +142,8 @@ export const writeFrames = async (
       }
     }
     context.progress('write', Math.min(done, total), total);
-    written += await batch.write(scratch);
+    const length = await batch.write(scratch);
+    written += length;
   });
   return written;
 };
