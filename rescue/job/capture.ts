@@ -70,7 +70,8 @@ const PAGE = 4096;
 const readBatch = async ({ capture, frames }: Batch, region: Uint8Array): Promise<void> => {
   const { space, device } = capture;
   // Past the page cache there is one copy less, and what others want to keep there stays; for that, pages must be whole.
-  const read = space.unit % PAGE === 0 ? readUncachedSoon : readSoon;
+  const whole = space.unit % PAGE === 0 && space.start % PAGE === 0;
+  const read = whole ? readUncachedSoon : readSoon;
   let at = 0;
   const reads = [...coalesce(frames.flat())].map(({ start, length }) => {
     const target = region.subarray(at, at + length * space.unit);
