@@ -76,8 +76,8 @@ class Highest {
 
 /**
  * Chooses where a container may lie: the highest free extents of at least 1 MiB, then the highest smaller ones, then what the file system
- * would rather keep. The
- * slot size is the largest that makes room enough, and as much room as is wanted is taken if it is there. Throws `refused` (`no-space`) when even the smallest does not.
+ * would rather keep. The slot size is the largest that makes room enough, and as much room as is wanted is taken if it is there.
+ * Throws `refused` (`no-space`) when even the smallest does not.
  */
 export const planPlacement = (request: PlacementRequest): Placement => {
   const { clusterSize, clusterBase, wanted, enough } = request;

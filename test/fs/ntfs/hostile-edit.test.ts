@@ -33,6 +33,20 @@ import { edited, NOTHING, TIME } from '../editing.ts';
 import { Damaged, smallVolume } from './damage.ts';
 import { makeNtfs, mountNtfs } from './volumes.ts';
 
+/** A copy of the volume in which one byte of a record is another, by chance. */
+const withDamage = (
+  base: MemoryDevice,
+  volume: NtfsVolume,
+  record: number,
+  number: () => number,
+): MemoryDevice => {
+  const device = base.snapshot();
+  const within = number() % 2 === 0 ? number() % 0x200 : 0x38 + (number() % 0x1a0);
+  const values = [0, 0xff, 1, 0x80, number() % 256];
+  device.write(volume.recordOffset(record) + within, Uint8Array.of(values[number() % values.length]!));
+  return device;
+};
+
 test('claims and releases on damaged records end with an error that says what is wrong, or with a patch', (t) => {
   const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 6 * MIB, clusterSize: 1024 });
   const base = MemoryDevice.of(readFileSync(path));
@@ -50,11 +64,7 @@ test('claims and releases on damaged records end with an error that says what is
   const number = (): number => random(4).readUInt32LE();
   const outcomes = new Map<string, number>();
   for (let round = 0; round < 700; round += 1) {
-    const device = base.snapshot();
-    const record = records[round % records.length]!;
-    const within = number() % 2 === 0 ? number() % 0x200 : 0x38 + (number() % 0x1a0);
-    const values = [0, 0xff, 1, 0x80, number() % 256];
-    device.write(volume.recordOffset(record) + within, Uint8Array.of(values[number() % values.length]!));
+    const device = withDamage(base, volume, records[round % records.length]!, number);
     const name = round % 2 === 0 ? 'image' : 'other';
     try {
       const made = patch(device, (editor) => {
@@ -99,11 +109,7 @@ test('likewise where $MFT has an attribute list, and the folder blocks', (t) => 
   const number = (): number => random(4).readUInt32LE();
   const outcomes = new Map<string, number>();
   for (let round = 0; round < 600; round += 1) {
-    const device = base.snapshot();
-    const record = records[round % records.length]!;
-    const within = number() % 2 === 0 ? number() % 0x200 : 0x38 + (number() % 0x1a0);
-    const values = [0, 0xff, 1, 0x80, number() % 256];
-    device.write(volume.recordOffset(record) + within, Uint8Array.of(values[number() % values.length]!));
+    const device = withDamage(base, volume, records[round % records.length]!, number);
     const name = '3'.padEnd(64, 'x');
     try {
       const made = patch(device, (editor) => {
