@@ -1,0 +1,11 @@
+import type { Part } from './part.ts';
+
+/** All parts of the proof, in the order of RELIABILITY.md. */
+export const PARTS: readonly Part[] = [];
+
+/** Throws for a name that no part has. */
+export const partNamed = (name: string): Part => {
+  const part = PARTS.find((each) => each.name === name);
+  if (part === undefined) throw new Error(`${name}: there is no such part`);
+  return part;
+};
