@@ -1,4 +1,4 @@
-import { complement, SpanSet } from '../bytes/runs.ts';
+import { complement, SpanSet, subtract } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
 import { refused } from '../errors.ts';
 import { appendAudit } from '../image/audit.ts';
@@ -51,6 +51,8 @@ export const writeRestored = async (
   const { partition } = place;
   const { geometry, spaces } = image.control;
   const recognition = new SpanSet(geometry.recognition);
+  // A superblock that is lost stays wiped.
+  const recognised = new SpanSet(subtract(recognition.spans, lost.partition.spans));
   const left = leftBehind(partition, source.kept);
   // Where all copies fit into what is free now, the volume stands until they are whole.
   const standing = moves.every(({ overLive }) => !overLive);
@@ -86,8 +88,8 @@ export const writeRestored = async (
     releaseLostImages(context, place.disk, companions);
     writeTable(place.disk, table);
   }
-  writeRecognition(partition, final, recognition);
-  if (verifyAfter) await readBackChanges(partition, { view: final.view, changed: recognition });
+  writeRecognition(partition, final, recognised);
+  if (verifyAfter) await readBackChanges(partition, { view: final.view, changed: recognised });
   progress.stage = 'back';
   await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from), ...dropped]);
   noteRestored(context, { ...source, kept }, partition, lost.count > 0);

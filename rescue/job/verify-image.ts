@@ -6,7 +6,7 @@ import type { LogGap } from '../image/scanned-map.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { framesOf, type MappedFrame, readFrames } from './frames.ts';
-import type { Loss, Losses } from './losses.ts';
+import type { Loss, Losses, LostExtent } from './losses.ts';
 import { bitmapDamage } from './salvage.ts';
 
 /** Bytes of the partition, or of the disk for a companion range, that a frame holds. */
@@ -27,16 +27,16 @@ function* extentsOfGap(
   { after, before }: LogGap,
   spaces: readonly AddressSpace[],
   inUse: (() => Iterable<Extent>) | undefined,
-): Generator<Extent> {
-  for (const { id, start, length, unit } of spaces) {
+): Generator<LostExtent> {
+  for (const { id, start, length, unit, of } of spaces) {
     if (id < after.space || (before !== undefined && id > before.space)) continue;
     const first = id === after.space ? after.unit * unit : 0;
     const end = before !== undefined && id === before.space ? Math.min(before.unit * unit, length) : length;
     if (end <= first) continue;
     const whole = { start: start + first, length: end - first };
     // Only the clusters' own space is in the bitmap.
-    if (id === 0 && inUse !== undefined) yield* intersect([whole], inUse());
-    else yield whole;
+    if (id !== 0 || inUse === undefined) yield { ...whole, of };
+    else for (const part of intersect([whole], inUse())) yield { ...part, of };
   }
 }
 
@@ -70,7 +70,9 @@ export const verifyFrames = async (
   let checked = 0;
   const lose = (frame: MappedFrame, reason: string): void => {
     const { logOffset, recordLength } = frame.entries[0]!;
-    onLost({ extents: extentsOf(frame), log: { start: logOffset, length: recordLength }, reason });
+    const { of } = frame.space;
+    const extents = extentsOf(frame).map((extent) => ({ ...extent, of }));
+    onLost({ extents, log: { start: logOffset, length: recordLength }, reason });
   };
   context.progress('verify-image', 0, image.rawBytes);
   await readFrames(context, image, framesOf(image, spaces), true, (frames) => {
