@@ -32,7 +32,8 @@ const show = (spans: readonly Span[]): string =>
 
 /** Every byte that is not as it would be must have been in a record that was hit, and be named as lost. */
 export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: RestoreResult): string[] => {
-  const different = [...subtract(differences(stage.restored, path), normalise(stage.whole.extents))];
+  const besides = normalise([...stage.whole.extents, ...stage.locator]);
+  const different = subtractAll(differences(stage.restored, path), besides);
   const asItWas = new SpanSet(subtractAll(different, differences(stage.pristine, path)));
   const wrong = subtractAll(different, asItWas.spans);
   const exact = subtractAll(wrong, truth.lost.spans);

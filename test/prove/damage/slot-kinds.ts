@@ -63,6 +63,10 @@ export const SLOT_KINDS: Readonly<Record<string, Places>> = {
   'everything but data records and one control record': both(
     slots(({ anchors, mutable, journal }) => [...anchors, ...mutable, ...journal]),
     records(...INDEX),
+    controlCopy(1),
+  ),
+  'anchors and the first control record': both(
+    slots(({ anchors }) => anchors),
     controlCopy(0),
   ),
 };

@@ -1,14 +1,16 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Span } from '../../../rescue/bytes/runs.ts';
+import { BOOT_AREA } from '../../../rescue/fs/filesystem.ts';
+import { parseLocatorRecord } from '../../../rescue/image/locator-record.ts';
 import type { ImageSummary } from '../../../rescue/job/results.ts';
+import { bytesAt } from '../../fs/fat/patching.ts';
 import { extentsOf } from '../../job/cycle.ts';
 import { makeImage, restoreImage } from '../../job/requests.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { duplicate } from '../../support/duplicate.ts';
 import { overwriteWithNoise } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { differences } from './compare.ts';
 import type { FilePlaces } from './places.ts';
 import { readWhole, type Whole } from './truth.ts';
 import type { Kind } from './volumes.ts';
@@ -26,9 +28,16 @@ export interface Stage {
   readonly image: ImageSummary;
   readonly whole: Whole;
   readonly files: readonly FilePlaces[];
-  /** Sectors that are not as in the pristine volume where the container is whole: claims, free clusters. */
-  readonly changed: readonly Span[];
+  /** The locator record's sector, which says what a search would find: of a damaged image, it may say less. */
+  readonly locator: readonly Span[];
 }
+
+const locatorPlaces = (path: string): Span[] => {
+  const found: Span[] = [];
+  for (let start = 0; start < BOOT_AREA; start += 512)
+    if (parseLocatorRecord(bytesAt(path, start, 512)) !== undefined) found.push({ start, length: 512 });
+  return found;
+};
 
 /** Throws if what a whole container brings back is not sound and complete: then nothing is proved about damaged ones. */
 export const setStage = async (cleanup: Cleanup, kind: Kind, seed: string): Promise<Stage> => {
@@ -44,8 +53,7 @@ export const setStage = async (cleanup: Cleanup, kind: Kind, seed: string): Prom
   const restored = await restoreImage(at('restored'));
   if (restored.lostFrames !== 0) throw new Error('the whole container has lost frames');
   kind.judge(cleanup, at('restored'));
-  const changed = differences(at('pristine'), at('restored'));
-  const stage = { kind, folder, image, whole, files, changed };
+  const stage = { kind, folder, image, whole, files, locator: locatorPlaces(at('restored')) };
   return { ...stage, pristine: at('pristine'), wrecked: at('wrecked'), restored: at('restored') };
 };
 
