@@ -1,5 +1,7 @@
 import {
   coalesce,
+  complement,
+  intersect,
   normalise,
   type Span,
   SpanSet,
@@ -34,8 +36,16 @@ const show = (spans: readonly Span[]): string =>
 export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: RestoreResult): string[] => {
   const besides = normalise([...stage.whole.extents, ...stage.locator]);
   const different = subtractAll(differences(stage.restored, path), besides);
-  const asItWas = new SpanSet(subtractAll(different, differences(stage.pristine, path)));
-  const wrong = subtractAll(different, asItWas.spans);
+  // A volume that does not list its image: as it was before, and as the noise was where nothing was restored.
+  const free = complement(stage.whole.held, { start: 0, length: Number.MAX_SAFE_INTEGER });
+  const unclaimed = [
+    ...subtractAll(different, differences(stage.pristine, path)),
+    ...subtractAll(intersect(different, free), differences(stage.wrecked, path)),
+  ];
+  const asItWas = subtractAll(normalise(unclaimed), truth.lost.spans);
+  // Without any anchor, how much of the container's end is its own may be unknown: less is claimed, which is for the checker to judge.
+  const otherClaim = truth.anchored ? [] : stage.claimed;
+  const wrong = subtractAll(different, normalise([...asItWas, ...otherClaim]));
   const exact = subtractAll(wrong, truth.lost.spans);
   const named = subtractAll(wrong, result.lost);
   const tooMuch = used(stage.whole, subtractAll(result.lost, truth.lost.spans));
@@ -49,10 +59,10 @@ export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: Res
     ...(tooMuch.length === 0
       ? []
       : [`${totalLength(tooMuch)} bytes are named as lost although their frames survived: ${show(tooMuch)}`]),
-    ...(result.unlisted !== undefined || asItWas.spans.length === 0
+    ...(result.unlisted !== undefined || !truth.anchored || asItWas.length === 0
       ? []
       : [
-          `the volume is said to list its image, but ${totalLength(asItWas.spans)} bytes of the claim are missing: ${show(asItWas.spans)}`,
+          `the volume is said to list its image, but ${totalLength(asItWas)} bytes of the claim are missing: ${show(asItWas)}`,
         ]),
   ];
 };

@@ -120,7 +120,8 @@ const trySlotKinds = async (cleanup: Cleanup, work: Work): Promise<PieceResult> 
         const held = totalLength(used(stage.whole, result.lost));
         if (held > 0) fault(`${held} bytes of data are lost with it`);
         // Nothing may be lost: as if no record had been hit.
-        for (const each of judgeBytes(stage, path, truthOf(stage.whole, []), result)) fault(each);
+        const none = { ...truthOf(stage.whole, []), anchored: truthOf(stage.whole, spans).anchored };
+        for (const each of judgeBytes(stage, path, none, result)) fault(each);
         stage.kind.judge(cleanup, path);
       } catch (error) {
         fault(error instanceof Error ? error.message : String(error));

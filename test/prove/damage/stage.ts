@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Span } from '../../../rescue/bytes/runs.ts';
+import { complement, intersect, normalise, type Span, subtract } from '../../../rescue/bytes/runs.ts';
 import { BOOT_AREA } from '../../../rescue/fs/filesystem.ts';
 import { parseLocatorRecord } from '../../../rescue/image/locator-record.ts';
 import type { ImageSummary } from '../../../rescue/job/results.ts';
@@ -11,6 +11,7 @@ import type { Cleanup } from '../../support/cleanup.ts';
 import { duplicate } from '../../support/duplicate.ts';
 import { overwriteWithNoise } from '../../support/noise.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
+import { differences } from './compare.ts';
 import type { FilePlaces } from './places.ts';
 import { readWhole, type Whole } from './truth.ts';
 import type { Kind } from './volumes.ts';
@@ -28,6 +29,8 @@ export interface Stage {
   readonly image: ImageSummary;
   readonly whole: Whole;
   readonly files: readonly FilePlaces[];
+  /** Sectors that the claim of the image changes. */
+  readonly claimed: readonly Span[];
   /** The locator record's sector, which says what a search would find: of a damaged image, it may say less. */
   readonly locator: readonly Span[];
 }
@@ -53,7 +56,21 @@ export const setStage = async (cleanup: Cleanup, kind: Kind, seed: string): Prom
   const restored = await restoreImage(at('restored'));
   if (restored.lostFrames !== 0) throw new Error('the whole container has lost frames');
   kind.judge(cleanup, at('restored'));
-  const stage = { kind, folder, image, whole, files, locator: locatorPlaces(at('restored')) };
+  const held = normalise([...whole.held, ...whole.extents]);
+  const free = [...complement(held, { start: 0, length: Number.MAX_SAFE_INTEGER })];
+  const changed = differences(at('pristine'), at('restored'));
+  const byNoise = differences(at('wrecked'), at('restored'));
+  // Of free clusters those in which there is something else than the noise.
+  const claimed = [...subtract(changed, free), ...intersect(byNoise, free)];
+  const stage = {
+    claimed: normalise(claimed),
+    kind,
+    folder,
+    image,
+    whole,
+    files,
+    locator: locatorPlaces(at('restored')),
+  };
   return { ...stage, pristine: at('pristine'), wrecked: at('wrecked'), restored: at('restored') };
 };
 

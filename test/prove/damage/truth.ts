@@ -115,6 +115,8 @@ export interface Truth {
   readonly lostBytes: number;
   /** Whether anything is left to say what the volume was: an anchor, or one of the two control records. */
   readonly readable: boolean;
+  /** Whether an anchor is whole. */
+  readonly anchored: boolean;
 }
 
 export const truthOf = (whole: Whole, destroyed: readonly Span[]): Truth => {
@@ -130,6 +132,7 @@ export const truthOf = (whole: Whole, destroyed: readonly Span[]): Truth => {
     dataHit: hit.filter(({ stream }) => stream === 'data').length,
     lost,
     lostBytes: totalLength(lost.spans),
+    anchored: !whole.anchors.every(slotHit),
     readable: !whole.anchors.every(slotHit) || control.some(({ at }) => !isHit(at)),
   };
 };
