@@ -26,7 +26,7 @@ export const fatPlaces = (cleanup: Cleanup, path: string): FilePlaces[] => {
     names.map((name) => `::${name}`),
   );
   const chains = new Map<string, Run[]>();
-  for (const [, name, chain] of stdout.matchAll(/^::(.*?) <?([^<>]*)>?$/gm))
+  for (const [, name, chain] of stdout.matchAll(/^::(.*?)((?: *<[^<>]*>)+) *$/gm))
     chains.set(name!, chainOf(chain!));
   const bytesOf = (run: Run): Extent => ({
     start: data + (run.start - 2) * clusterSize,

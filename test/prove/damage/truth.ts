@@ -7,11 +7,13 @@ import {
   toExtents,
   totalLength,
 } from '../../../rescue/bytes/runs.ts';
+import type { ReadableDevice } from '../../../rescue/device/device.ts';
 import { openFile } from '../../../rescue/device/file.ts';
 import type { Image } from '../../../rescue/image/image.ts';
 import { RECORD_HEADER, RECORD_RUN, SLOT_HEADER_SIZE } from '../../../rescue/image/layout.ts';
 import { openImage } from '../../../rescue/image/reader.ts';
 import { ScannedLog } from '../../../rescue/image/scanned-log.ts';
+import { parseSlotHeader } from '../../../rescue/image/slot.ts';
 import { dataSlotIndex } from '../../../rescue/image/slot-order.ts';
 import type { ImageSummary } from '../../../rescue/job/results.ts';
 import type { Extent } from '../../../rescue/units.ts';
@@ -59,12 +61,20 @@ const placeInLog = (image: Image, from: number, length: number): Extent[] => {
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, index) => from + index);
 
+/** Through the anchor with which one of its extents begins. */
+const openFirst = (device: ReadableDevice, { extents }: ImageSummary): Image => {
+  for (const [start] of extents) {
+    const { kind } = parseSlotHeader(device.read(start, SLOT_HEADER_SIZE), start);
+    if (kind === 'anchor') return openImage({ device, anchorHome: start });
+  }
+  throw new Error('no extent of the container begins with an anchor');
+};
+
 /** Reads the container of an image in the volume at `path`, which begins at byte 0 of the file. */
 export const readWhole = (path: string, summary: ImageSummary): Whole => {
   const device = openFile(path);
   try {
-    // The topmost slot is the first anchor.
-    const image = openImage({ device, anchorHome: Math.max(...summary.extents.map(([start]) => start)) });
+    const image = openFirst(device, summary);
     const { slotSize, slotCount } = image.homes;
     const { clusterBase, clusterSize } = image.control.geometry;
     const logLength = Math.max(...image.streams.map((each) => each.logOffset + each.length));
