@@ -9,14 +9,17 @@ import type { Contestant, Row } from './row.ts';
 
 const TIB = 1024 * GIB;
 
-/** `holdfast list` on a disk of which only its partition table and an image are left; that image must be found, by the scan. */
+/**
+ * `holdfast list` on a disk of which only its partition table and an image are left; that image must be found, by the scan.
+ * The partition is named, as for a restore of it: a search of the whole disk samples all of it, a sixteenth (`rescue/locate/README.md`, Depth).
+ */
 const listOn = (program: Program, label: string, nextDisk: () => Promise<SparseDisk>): Contestant => ({
   label,
   // All but a small part of the disk is no data at all.
   only: 'cold',
   run: async (cache) => {
     const { file, image, remove } = await nextDisk();
-    const measured = await holdfastOn(program, file, cache, ['list']);
+    const measured = await holdfastOn(program, file, cache, ['list', '--partition', '1']);
     const { images } = JSON.parse(measured.stdout) as ListResult;
     const [found, ...others] = images;
     if (found?.id !== image.id || found.state !== 'committed' || others.length > 0)
