@@ -10,7 +10,7 @@ import { type Results, resultLines, toDocument } from './document.ts';
 import { fitsFat } from './fat32.ts';
 import { kindNamed } from './kinds.ts';
 import { parseZstdBenchmark } from './limits.ts';
-import { measure } from './measure.ts';
+import { bytesMoved, measure } from './measure.ts';
 import { play } from './play.ts';
 import { isFresh } from './program.ts';
 import type { Contestant, Outcome, Row } from './rows/row.ts';
@@ -157,6 +157,7 @@ test('every kind of goal is judged by its own figure', (t) => {
   t.like(judged({ what: 'seconds', atMost: 1 }), { got: 2, reached: false, missedBy: 1 });
   t.like(judged({ what: 'rate', atLeast: 2e9 }), { got: USED / 2, reached: false });
   t.is(judged({ what: 'speed', against: 'dd', atLeast: 1 }), undefined);
+  t.deepEqual(bytesMoved(took(1, { transferred: moved, device, onlyDevice: true })), device);
 });
 
 test('contestants play in turns, one that is in two rows once, and warm as well where the disk is the limit', async (t) => {
