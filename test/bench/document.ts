@@ -22,7 +22,7 @@ export interface Results {
 }
 
 const NOTES =
-  '"ours faster": their time divided by ours, of medians. Everything is synced within its time and every result was checked. Memory: highest resident size, summed over a pipeline. Read and written: what processes fetched from disks and handed on to them, or what the volume\'s device saw if that is more, by the kernel\'s count.';
+  '"ours faster": their time divided by ours, of medians. Everything is synced within its time and every result was checked. Memory: highest resident size, summed over a pipeline. Read and written, by the kernel\'s count: ours as the volume\'s device saw it, the others as their processes did.';
 
 export const resultLines = (results: Results): string[] => {
   const { machine, limits, program, rows, played, about } = results;

@@ -37,5 +37,5 @@ export const holdfastOn = (
   onDevice(file, cache, (device, cleanup) => {
     const args = [...program.words(job), job, device, ...words, ...QUIET];
     const script = WRITES.has(job) ? 'file=$1; shift; "$@"; sync "$file"' : 'shift; "$@"';
-    return measure(cleanup, script, [file, ...args], { device });
+    return measure(cleanup, script, [file, ...args], { device, onlyDevice: true });
   });
