@@ -7,6 +7,7 @@ import { type Patch, PatchBuilder, stepExtents } from '../../../rescue/fs/patch.
 import { probeFileSystem } from '../../../rescue/fs/probe.ts';
 import { parseLocatorRecord } from '../../../rescue/image/locator-record.ts';
 import { applyPatch } from '../../../rescue/job/apply.ts';
+import { openWith } from '../../../rescue/job/volume.ts';
 import type { ByteOffset, Extent, Run } from '../../../rescue/units.ts';
 import type { Subject } from './subject.ts';
 
@@ -47,10 +48,10 @@ export const listingOf = (path: string, subject: Subject, imageId: string): List
     return { name, runs: found.runs };
   });
 
-/** Containers in a volume that is to be examined: that it lists some, whatever is in them. False where it cannot be opened. */
+/** Whether a volume that is to be examined has images already. False where it cannot be opened. */
 export const listsContainers = (path: string, subject: Subject): boolean => {
   try {
-    return onVolume(path, subject, (device, driver) => driver.open(device).containers().length > 0);
+    return onVolume(path, subject, (device, driver) => openWith(driver, device).containers().length > 0);
   } catch {
     return false;
   }
