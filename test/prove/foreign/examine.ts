@@ -7,7 +7,9 @@ import type { Extent } from '../../../rescue/units.ts';
 import { extentsOf } from '../../job/cycle.ts';
 import { makeImage, NOW, removeImage, restoreImage, verifyImage } from '../../job/requests.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
+import { partitionsOf } from '../../support/disk.ts';
 import { duplicate } from '../../support/duplicate.ts';
+import { partitionTableSound } from '../../support/judges.ts';
 import { digestOf, firstDifference, overwriteWithNoise, sameBytes } from '../../support/noise.ts';
 import { judge, type Verdict, verdictChanges } from './judge.ts';
 import {
@@ -66,7 +68,9 @@ export const examine = async (
     if ('refusal' in made)
       return { ...row, outcome: 'refused', said: made.refusal.reason, faults: made.faults };
     const cycle = new Cycle(cleanup, { file, pristine, subject, jobs, verdict, image: made.image });
-    await cycle.run();
+    await cycle.run().catch((error: unknown) => {
+      cycle.faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    });
     return {
       ...row,
       outcome: 'restored',
@@ -172,7 +176,7 @@ class Cycle {
       without(used, inRestore, this.#record('restore'), exempt),
       'restore, against the volume as it came',
     );
-    this.#outsideAs(pristine, 'restore');
+    this.#outsideAs(pristine, 'restore', this.#damagedTable());
     rmSync(listed);
     const { problems } = await verifyImage(file, { image: image.id, ...whichOf(subject) });
     if (problems.length > 0) this.faults.push(`verify: ${problems.map(({ message }) => message).join('; ')}`);
@@ -222,8 +226,19 @@ class Cycle {
     if (at !== undefined) this.faults.push(`byte ${at} of the file is not what it must be after ${when}`);
   }
 
-  #outsideAs(other: string, when: string): void {
-    const at = firstDifference(this.#begun.file, other, this.#besidesVolume());
+  /** A restore mends a GPT of which one copy is damaged: of the file, all that lies in no partition; nothing where the table is sound. */
+  #damagedTable(): Extent[] {
+    const { file, pristine, subject } = this.#begun;
+    if (subject.partition === undefined || partitionTableSound(pristine).clean) return [];
+    const places = partitionsOf(pristine);
+    if (JSON.stringify(places) !== JSON.stringify(partitionsOf(file)))
+      this.faults.push('the restore changed the partition table');
+    const partitions = normalise(places.map(({ start, size }) => ({ start, length: size })));
+    return [...complement(partitions, { start: 0, length: statSync(file).size })];
+  }
+
+  #outsideAs(other: string, when: string, mended: readonly Extent[] = []): void {
+    const at = firstDifference(this.#begun.file, other, without(this.#besidesVolume(), mended));
     if (at !== undefined)
       this.faults.push(`byte ${at} of the file, outside of the volume, changed with the ${when}`);
   }
@@ -235,6 +250,6 @@ class Cycle {
     // After a remove the sector is zeros again: where it was is known from the copy.
     const { place } = locatorRecordPlace(other, this.#begun.pristine, this.#begun.subject);
     this.#sameAs(other, without(whole, this.#container, gone, place), when);
-    this.#outsideAs(this.#begun.pristine, when);
+    this.#outsideAs(other, when);
   }
 }

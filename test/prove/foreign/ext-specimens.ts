@@ -99,6 +99,14 @@ const cut =
     rmSync(whole);
   };
 
+/** Filled first: not every kernel mounts volumes with quota files. */
+const quotaOf =
+  (...options: readonly string[]): Make =>
+  (cleanup, path) => {
+    made({})(cleanup, path);
+    mustRun('tune2fs', [...options, path]);
+  };
+
 /** Volumes that are odd as they are. */
 const ODD: Readonly<Record<string, Make>> = {
   bigalloc: made({ features: ['bigalloc'], size: 64 * MIB, more: ['-C', '16384'] }),
@@ -112,8 +120,8 @@ const ODD: Readonly<Record<string, Make>> = {
   'a superblock in every group': made({ type: 'ext2', features: ['^sparse_super', '^resize_inode'] }),
   'encrypt and verity': made({ features: ['encrypt', 'verity'] }),
   casefold: made({ features: ['casefold'] }, false),
-  quota: made({ features: ['quota'] }),
-  'project quota': made({ features: ['quota', 'project'], more: ['-I', '256'] }),
+  quota: quotaOf('-O', 'quota'),
+  'project quota': quotaOf('-O', 'project', '-Q', 'prjquota'),
   'multiple mount protection': made({ features: ['mmp'] }),
   'no journal': made({ features: ['^has_journal'] }),
   'original revision': made({ type: 'ext2', more: ['-r', '0'] }),
@@ -427,13 +435,15 @@ const DAMAGED: readonly (readonly [
   ],
 ];
 
-/** Flips a few bits in the first block groups' metadata, wherever they fall. */
+/** Flips a few bits in the metadata of the first group, wherever they fall. */
 const chance = (path: string, dice: Dice): void => {
+  const structures = ['Block bitmap', 'Inode bitmap', 'Inode table', 'Group descriptors'] as const;
+  // Before the first flip: dumpe2fs ends with an error at a wrong checksum.
+  const starts = structures.map((structure) => blockOf(path, structure) * BLOCK);
   for (let flips = 1 + dice(3); flips > 0; flips -= 1) {
-    const structures = ['Block bitmap', 'Inode bitmap', 'Inode table', 'Group descriptors'] as const;
-    const structure = structures[dice(structures.length)]!;
-    const within = dice(structure === 'Inode table' ? 20 * BLOCK : BLOCK / 4);
-    flip(path, blockOf(path, structure) * BLOCK + within, 1 << dice(8));
+    const which = dice(structures.length);
+    const within = dice(structures[which] === 'Inode table' ? 20 * BLOCK : BLOCK / 4);
+    flip(path, starts[which]! + within, 1 << dice(8));
   }
 };
 

@@ -55,7 +55,7 @@ const ODD: Readonly<Record<string, Make>> = {
   'FAT32 with few clusters': odd({ size: 40 * MIB, bits: 32, sectorsPerCluster: 1, shortenedTo: 12 * MIB }),
   'wrong hidden sectors': odd({ size: 16 * MIB, bits: 16, sectorsPerCluster: 2, hidden: 12345 }),
   'clusters of 64 KiB': odd({ size: 64 * MIB, bits: 12, sectorSize: 512, sectorsPerCluster: 128 }),
-  'not aligned': odd({ size: 40 * MIB, bits: 32, sectorsPerCluster: 2, aligned: false }),
+  'not aligned': odd({ size: 80 * MIB, bits: 32, sectorsPerCluster: 2, aligned: false }),
   'a floppy disk': (cleanup, path) => {
     makeFat(path, { size: 1440 * 1024, bits: 12, aligned: false });
     populateFat(cleanup, path, { entries: 5, largest: 20_000 });
@@ -218,6 +218,18 @@ const DAMAGED: readonly Row[] = [
   ['entries', 'flags of lower case that nobody knows', ['FAT32'], atEntryOf('fileA', 12, 0xff)],
   ['entries', 'the upper half of a cluster number on FAT16', ['FAT16'], atEntryOf('fileA', 20, 0x34, 0x12)],
   ['entries', 'the upper half of a cluster number', ['FAT32'], atEntryOf('fileA', 20, 0x34, 0x12)],
+  [
+    'entries behind the end of the root',
+    'right behind it, as Linux shows them',
+    ALL,
+    (path) => patchBytes(path, locate(path).fileA.position, Uint8Array.of(0)),
+  ],
+  [
+    'entries behind the end of the root',
+    'far behind it, of nonsense',
+    ALL,
+    (path) => patchBytes(path, placesOf(path).root + 14 * 32, noiseSource('behind')(32)),
+  ],
   [
     'FAT entries',
     'upper four bits set',

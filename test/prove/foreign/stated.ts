@@ -2,6 +2,7 @@ import { normalise, SpanSet, subtract, toExtents } from '../../../rescue/bytes/r
 import type { Device } from '../../../rescue/device/device.ts';
 import { openFile } from '../../../rescue/device/file.ts';
 import { ReadableWindow, Window } from '../../../rescue/device/window.ts';
+import { isHoldfastError } from '../../../rescue/errors.ts';
 import { BOOT_AREA, type FileSystem, type FileSystemDriver } from '../../../rescue/fs/filesystem.ts';
 import { type Patch, PatchBuilder, stepExtents } from '../../../rescue/fs/patch.ts';
 import { probeFileSystem } from '../../../rescue/fs/probe.ts';
@@ -131,15 +132,20 @@ export const contentOfFiles = (path: string, subject: Subject): Extent[] =>
     const system = driver.open(device);
     const { clusterSize, clusterBase } = system.geometry;
     const runs: Run[] = [];
-    for (const entry of system.walk()) {
-      if (entry.type === 'directory') continue;
-      if (driver.name === 'ntfs' && entry.node < FIRST_OF_OWNERS) continue;
-      runs.push(...entry.runs());
+    try {
+      for (const entry of system.walk()) {
+        if (entry.type === 'directory') continue;
+        if (driver.name === 'ntfs' && entry.node < FIRST_OF_OWNERS) continue;
+        runs.push(...entry.runs());
+      }
+    } catch (error) {
+      // An image does not take sound folders: what is found up to here is content.
+      if (!isHoldfastError(error, 'corrupt')) throw error;
     }
     return [...toExtents(normalise(runs), clusterSize, clusterBase)];
   });
 
-/** What an image leaves out on purpose: page files and the like, and clusters that the file system itself calls never written. */
+/** What an image leaves out on purpose: page files and the like, bad clusters, and those that the file system itself calls never written. */
 export const leftOut = (path: string, { start, size }: Subject): Extent[] => {
   const device = openFile(path);
   try {
@@ -148,7 +154,7 @@ export const leftOut = (path: string, { start, size }: Subject): Extent[] => {
     if (!('driver' in probed)) return [];
     const system: FileSystem = probed.driver.open(window);
     const { clusterSize, clusterBase } = system.geometry;
-    const runs = [...system.excludes().flatMap((each) => each.runs), ...system.blank()];
+    const runs = [...system.excludes().flatMap((each) => each.runs), ...system.blank(), ...system.bad()];
     return [...toExtents(normalise(runs), clusterSize, clusterBase)];
   } finally {
     device.close();

@@ -12,9 +12,8 @@ import type { Family } from './subject.ts';
  * ntfscat gives it. Bytes of the volume, with all that belongs to no cluster. `volume` is a file of its own.
  */
 export const usedExtents = (family: Exclude<Family, 'none'>, volume: string, size: number): Extent[] => {
-  const whole = { start: 0, length: size };
-  const outsideClusters = ({ base, clusterSize, count }: Grid): Extent[] => [
-    ...complement([{ start: base, length: clusterSize * count }], whole),
+  const outsideClusters = ({ base, clusterSize, count, end }: Grid): Extent[] => [
+    ...complement([{ start: base, length: clusterSize * count }], { start: 0, length: Math.min(end, size) }),
   ];
   const { grid, used } = READERS[family](volume);
   return normalise([...outsideClusters(grid), ...toExtents(used, grid.clusterSize, grid.base)]);
@@ -25,6 +24,8 @@ interface Grid {
   readonly base: number;
   readonly clusterSize: number;
   readonly count: number;
+  /** Where the volume ends by its own account: what lies behind is nobody's. */
+  readonly end: number;
 }
 
 const numberIn = (text: string, name: RegExp): number | undefined => {
@@ -45,15 +46,14 @@ const READERS: Readonly<
     // dumpe2fs numbers blocks from byte 0, also where the first group begins with block 1.
     const free = freeByDumpe2fs(volume, clusterBlocks);
     const used = [...complement(normalise(free), { start: 0, length: count })];
-    return { grid: { base: 0, clusterSize, count }, used };
+    return { grid: { base: 0, clusterSize, count, end: blocks * blockSize }, used };
   },
   fat: (volume) => {
-    const { data, clusterSize, clusterCount } = placesOf(volume);
+    const { bits, data, clusterSize, clusterCount, size: end } = placesOf(volume);
     const flags = bytesAt(volume, 40, 1)[0]!;
-    const wide = placesOf(volume).bits === 32;
-    const active = wide && (flags & 0x80) !== 0 ? flags & 0x0f : 0;
+    const active = bits === 32 && (flags & 0x80) !== 0 ? flags & 0x0f : 0;
     return {
-      grid: { base: data, clusterSize, count: clusterCount },
+      grid: { base: data, clusterSize, count: clusterCount, end },
       used: clustersInUse(volume, { table: active }),
     };
   },
@@ -63,6 +63,9 @@ const READERS: Readonly<
     const count = numberIn(facts, /^\s*Volume Size in Clusters: (\d+)$/m)!;
     const bitmap = run('ntfscat', ['--force', '--inode', '6', volume]);
     if (bitmap.exit !== 0) throw new Error(everythingSaid({ ...bitmap, stdout: '' }));
-    return { grid: { base: 0, clusterSize, count }, used: setBits(bitmap.stdoutBytes, count) };
+    // BPB bytes per sector and total sectors, without that of the backup boot sector behind them.
+    const boot = bytesAt(volume, 0, 512);
+    const end = (Number(boot.readBigUInt64LE(40)) + 1) * boot.readUInt16LE(11);
+    return { grid: { base: 0, clusterSize, count, end }, used: setBits(bitmap.stdoutBytes, count) };
   },
 };
