@@ -49,7 +49,9 @@ const READERS: Readonly<
     return { grid: { base: 0, clusterSize, count, end: blocks * blockSize }, used };
   },
   fat: (volume) => {
-    const { bits, data, clusterSize, clusterCount, size: end } = placesOf(volume);
+    const { bits, data, clusterSize, clusterCount } = placesOf(volume);
+    // Sectors behind the last whole cluster can be used by nobody.
+    const end = data + clusterCount * clusterSize;
     const flags = bytesAt(volume, 40, 1)[0]!;
     const active = bits === 32 && (flags & 0x80) !== 0 ? flags & 0x0f : 0;
     return {
