@@ -1,8 +1,9 @@
 import { damage } from './damage/part.ts';
+import { foreign } from './foreign/part.ts';
 import type { Part } from './part.ts';
 
 /** All parts of the proof, in the order of RELIABILITY.md. */
-export const PARTS: readonly Part[] = [damage];
+export const PARTS: readonly Part[] = [damage, foreign];
 
 /** Throws for a name that no part has. */
 export const partNamed = (name: string): Part => {
