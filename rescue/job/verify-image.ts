@@ -1,7 +1,8 @@
-import { intersect, toExtents } from '../bytes/runs.ts';
+import { intersect, subtract, toExtents } from '../bytes/runs.ts';
 import { corrupt } from '../errors.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
+import { SPACE } from '../image/layout.ts';
 import type { LogGap } from '../image/scanned-map.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
@@ -22,6 +23,8 @@ export const outsideSpace = (frame: MappedFrame): boolean =>
     (entry) => (entry.start + entry.length) * frame.space.unit > frame.space.length || entry.length === 0,
   );
 
+const isOfClusters = ({ id }: AddressSpace): boolean => id === SPACE.partition;
+
 /** Where in the volume the content of a gap in the log was; only what was in use, if that is known. */
 function* extentsOfGap(
   { after, before }: LogGap,
@@ -33,10 +36,12 @@ function* extentsOfGap(
     const first = id === after.space ? after.unit * unit : 0;
     const end = before !== undefined && id === before.space ? Math.min(before.unit * unit, length) : length;
     if (end <= first) continue;
-    const whole = { start: start + first, length: end - first };
-    // Only the clusters' own space is in the bitmap.
-    if (id !== 0 || inUse === undefined) yield { ...whole, of };
-    else for (const part of intersect([whole], inUse())) yield { ...part, of };
+    const whole = [{ start: start + first, length: end - first }];
+    // Only the clusters' own space is in the bitmap; what lies outside them is counted from the start of the partition, over them.
+    let held: Iterable<Extent> = whole;
+    if (id === SPACE.partition && inUse !== undefined) held = intersect(whole, inUse());
+    if (id === SPACE.outside) held = subtract(whole, spaces.filter(isOfClusters));
+    for (const part of held) yield { ...part, of };
   }
 }
 
