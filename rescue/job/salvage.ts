@@ -45,7 +45,10 @@ export const forSalvage = (source: RestoreSource, note: (text: string) => void):
   note(
     `It is lost which clusters were in use (${damage.message}): those that the image has content for are taken.`,
   );
-  const chosen = { ...source.chosen, image: { ...image, inUse: () => mapped(image) } };
+  const chosen = {
+    ...source.chosen,
+    image: { ...image, inUse: () => mapped(image), bitmapLost: true as const },
+  };
   const swap = (each: RestoreSource['chosen']) => (each === source.chosen ? chosen : each);
   return { ...source, chosen, kept: source.kept.map(swap), found: source.found.map(swap) };
 };

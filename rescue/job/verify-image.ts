@@ -52,7 +52,8 @@ const lostGaps = (image: Image, spaces: readonly AddressSpace[], onLost: (loss: 
   const gaps = image.gaps();
   if (gaps.length === 0) return;
   const { clusterBase, clusterSize } = image.control.geometry;
-  const known = gaps.length <= GAPS_LOOKED_UP && bitmapDamage(image) === undefined;
+  const hasBitmap = image.bitmapLost !== true && bitmapDamage(image) === undefined;
+  const known = gaps.length <= GAPS_LOOKED_UP && hasBitmap;
   const inUse = known ? () => toExtents(image.inUse(), clusterSize, clusterBase) : undefined;
   const ascending = [...spaces].sort((a, b) => a.id - b.id);
   for (const gap of gaps) {
