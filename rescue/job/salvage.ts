@@ -5,7 +5,7 @@ import type { Run } from '../units.ts';
 import type { RestoreSource } from './restore-source.ts';
 
 /** Whether the bitmap of an image can be read to its end. */
-export const bitmapDamage = (image: Image) => {
+export const bitmapDamage = (image: Pick<Image, 'inUse'>) => {
   try {
     for (const _ of image.inUse());
     return undefined;

@@ -48,7 +48,12 @@ function* extentsOfGap(
 /** Gaps for which the bitmap is read; there are so many only if most of the image is gone. */
 const GAPS_LOOKED_UP = 64;
 
-const lostGaps = (image: Image, spaces: readonly AddressSpace[], onLost: (loss: Loss) => void): void => {
+/** Reports what the gaps of a map that was read to its end may have held. */
+export const lostGaps = (
+  image: Pick<Image, 'gaps' | 'control' | 'inUse' | 'bitmapLost'>,
+  spaces: readonly AddressSpace[],
+  onLost: (loss: Loss) => void,
+): void => {
   const gaps = image.gaps();
   if (gaps.length === 0) return;
   const { clusterBase, clusterSize } = image.control.geometry;
