@@ -69,16 +69,13 @@ const fresh = (slotSize: number): Made => {
   return { ...rest, disk: copy, partition: new Window(copy, { start: MIB, length: PARTITION }) };
 };
 
-/** Bytes of a slot that are destroyed: all of a small one. */
-const DESTROYED = 4096;
-
-/** Destroys the header and a part of the payload of the slots for which `which` says so. */
+/** Destroys the slots for which `which` says so. */
 const destroy = ({ partition, captured }: Made, which: (index: number) => boolean): number[] => {
   const { homes } = captured;
   const gone: number[] = [];
   for (let index = 0; index < homes.slotCount; index += 1) {
     if (!which(index)) continue;
-    partition.write(homes.homeOf(index), new Uint8Array(DESTROYED).fill(0x77));
+    partition.write(homes.homeOf(index), new Uint8Array(homes.slotSize).fill(0x77));
     gone.push(index);
   }
   return gone;
@@ -237,10 +234,7 @@ class Whole {
 
   /** Whether a byte of this stretch of the log is destroyed with these slots. */
   isHit(isGone: (index: number) => boolean, from: number, length: number): boolean {
-    return this.slotsOf(from, length).some((index) => {
-      const start = dataSlotsBefore(index) * this.capacity;
-      return isGone(index) && from < start + DESTROYED - SLOT_HEADER_SIZE && from + length > start;
-    });
+    return this.slotsOf(from, length).some(isGone);
   }
 
   /** Where the log ends by the last data slot whose header is left. */
