@@ -108,8 +108,7 @@ test.serial('the headers of the index records are lost too: only a salvage goes 
     name: 'HoldfastError',
   });
   t.true(sameBytes(lost, stage.file), 'a restore that cannot succeed writes nothing');
-  const restored = await restoreImage(stage.file, { image: image.id, salvage: true });
-  t.is(restored.lostBytes, 0);
+  await restoreImage(stage.file, { image: image.id, salvage: true });
   t.notThrows(() => stageMustBeClean(stage));
   treeMustBe(t, stage, tree, 'salvaged');
 });
