@@ -61,13 +61,16 @@ const placeInLog = (image: Image, from: number, length: number): Extent[] => {
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, index) => from + index);
 
-/** Through the anchor with which one of its extents begins. */
+/** Through the first anchor in its extents, which may be two pieces joined: then none of them begins with one. */
 const openFirst = (device: ReadableDevice, { extents }: ImageSummary): Image => {
-  for (const [start] of extents) {
-    const { kind } = parseSlotHeader(device.read(start, SLOT_HEADER_SIZE), start);
-    if (kind === 'anchor') return openImage({ device, anchorHome: start });
+  for (const [start, length] of extents) {
+    const { slotSize } = parseSlotHeader(device.read(start, SLOT_HEADER_SIZE), start);
+    for (let at = start; at < start + length; at += slotSize) {
+      const { kind } = parseSlotHeader(device.read(at, SLOT_HEADER_SIZE), at);
+      if (kind === 'anchor') return openImage({ device, anchorHome: at });
+    }
   }
-  throw new Error('no extent of the container begins with an anchor');
+  throw new Error('there is no anchor in the container');
 };
 
 /** Reads the container of an image in the volume at `path`, which begins at byte 0 of the file. */
