@@ -15,6 +15,17 @@ export class Outcome {
     }
   }
 
+  /** The same for a step that waits for something. */
+  async soon<Result>(step: () => Promise<Result>): Promise<Result | undefined> {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isHoldfastError(error)) throw error;
+      this.note(`${error.kind}:${error.detail.code}`);
+      return undefined;
+    }
+  }
+
   note(code: string): void {
     this.#codes.add(code);
   }

@@ -1,7 +1,10 @@
 import type { Target } from './target.ts';
+import { LADDER_TARGET, LOG_TARGET, SLOT_TARGET } from './targets/containers.ts';
 import { EXT_TARGET } from './targets/ext.ts';
 import { FAT_TARGET } from './targets/fat.ts';
+import { LOCATOR_TARGET } from './targets/locators.ts';
 import { NTFS_TARGET } from './targets/ntfs.ts';
+import { STREAMS_TARGET } from './targets/streams.ts';
 import { GPT_TARGET, MBR_TARGET } from './targets/tables.ts';
 import { AID_TARGET, KERNEL_TARGET } from './targets/texts.ts';
 
@@ -12,6 +15,11 @@ export const TARGETS: readonly Target[] = [
   EXT_TARGET,
   FAT_TARGET,
   NTFS_TARGET,
+  SLOT_TARGET,
+  LOG_TARGET,
+  STREAMS_TARGET,
+  LOCATOR_TARGET,
+  LADDER_TARGET,
   AID_TARGET,
   KERNEL_TARGET,
 ];
