@@ -1,7 +1,8 @@
+import { HOSTILE } from './hostile/part.ts';
 import type { Part } from './part.ts';
 
 /** All parts of the proof, in the order of RELIABILITY.md. */
-export const PARTS: readonly Part[] = [];
+export const PARTS: readonly Part[] = [HOSTILE];
 
 /** Throws for a name that no part has. */
 export const partNamed = (name: string): Part => {

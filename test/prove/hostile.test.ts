@@ -1,0 +1,61 @@
+import test from 'ava';
+import { corrupt } from '../../rescue/errors.ts';
+import { AllocationMeter, MOST_AT_ONCE } from './hostile/allocation.ts';
+import { attempt, isFault } from './hostile/attempt.ts';
+import { fixtures } from './hostile/fixtures.ts';
+import { fuzz } from './hostile/fuzz.ts';
+import { HOSTILE } from './hostile/part.ts';
+import { targetNamed } from './hostile/targets.ts';
+import { textParser } from './hostile/text-parser.ts';
+import { prove } from './runner.ts';
+
+test('a little of each parser', async (t) => {
+  const { failures } = await prove(HOSTILE, { depth: 'sample', seed: 1, jobs: 1 });
+  t.deepEqual(failures, []);
+});
+
+test('what once broke something does not any more', async (t) => {
+  const all = fixtures();
+  t.true(all.length > 0);
+  for (const { name, target, input } of all) {
+    const parser = await targetNamed(target).open(t);
+    const meter = new AllocationMeter();
+    const result = await attempt(parser, parser.decode(input), meter);
+    meter.end();
+    t.false(isFault(result), name);
+  }
+});
+
+/** A parser with the given fault, one letter deep. */
+const planted = (fault: () => void) =>
+  textParser({ seeds: ['abc'], words: ['x'], longest: 100 }, (text) => {
+    if (text.includes('x')) fault();
+    return 'read';
+  });
+
+test('the proof can fail: errors without a type, arrays too long and runaway recursion are found and made simple', async (t) => {
+  const runaway = (): number => runaway() + 1;
+  for (const [kind, fault] of [
+    ['crash', () => void Buffer.from('').readUInt8(9)],
+    ['crash', runaway],
+    ['limit', () => void new Uint8Array(MOST_AT_ONCE + 1)],
+    ['limit', () => void Buffer.alloc(MOST_AT_ONCE + 1)],
+  ] as const) {
+    const { findings } = await fuzz(planted(fault), { executions: 300, seed: 1 });
+    t.like(findings, [{ kind, input: 'x' }]);
+  }
+  const typed = (): void => {
+    throw corrupt('wrong', { code: 'planted' });
+  };
+  // A parser has to swallow those itself: nobody else knows that they are meant.
+  t.like((await fuzz(planted(typed), { executions: 300, seed: 1 })).findings, [{ kind: 'crash' }]);
+  t.deepEqual(
+    (
+      await fuzz(
+        planted(() => {}),
+        { executions: 300, seed: 1 },
+      )
+    ).findings,
+    [],
+  );
+});
