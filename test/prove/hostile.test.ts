@@ -5,6 +5,7 @@ import { attempt, isFault } from './hostile/attempt.ts';
 import { fixtures } from './hostile/fixtures.ts';
 import { fuzz } from './hostile/fuzz.ts';
 import { HOSTILE } from './hostile/part.ts';
+import { supervise } from './hostile/supervise.ts';
 import { targetNamed } from './hostile/targets.ts';
 import { textParser } from './hostile/text-parser.ts';
 import { prove } from './runner.ts';
@@ -58,4 +59,16 @@ test('the proof can fail: errors without a type, arrays too long and runaway rec
     ).findings,
     [],
   );
+});
+
+test('the proof can fail: a hang, a heap without end and a thread that dies are seen from outside', async (t) => {
+  const program = new URL('./hostile/planted-worker.ts', import.meta.url);
+  for (const [target, kind] of [
+    ['hang', 'hang'],
+    ['memory', 'limit'],
+    ['exit', 'crash'],
+  ] as const) {
+    const { findings } = await supervise({ target, seed: 1, executions: 1 }, program);
+    t.like(findings, [{ kind, input: 'the last input' }], target);
+  }
 });

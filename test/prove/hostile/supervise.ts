@@ -22,10 +22,10 @@ const WORKER = new URL('./fuzz-worker.ts', import.meta.url);
 /** What became of a thread: its result, or why it had none. */
 type End = Fuzzed | { readonly lost: Finding };
 
-const runThread = (work: Work): Promise<End & { readonly inputs: number }> =>
+const runThread = (work: Work, program: URL): Promise<End & { readonly inputs: number }> =>
   new Promise((resolve, reject) => {
     const mailbox = new Mailbox();
-    const worker = new Worker(WORKER, {
+    const worker = new Worker(program, {
       workerData: { work, memory: mailbox.memory },
       resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP },
     });
@@ -81,16 +81,14 @@ const NOTHING: Fuzzed = {
 /** Times that a thread is lost before the piece is given up. */
 const MOST_LOST = 5;
 
-/** Tries the inputs in a thread of its own, which is ended when one of them takes too long or too much memory; another goes on. */
-export const supervise = async (work: Work): Promise<Fuzzed> => {
+/** Tries the inputs in a thread of its own, which is ended when one of them takes too long or too much memory; another goes on. `program`: tests have their own. */
+export const supervise = async (work: Work, program: URL = WORKER): Promise<Fuzzed> => {
   let total = NOTHING;
   const lost: Finding[] = [];
   while (total.executions < work.executions && lost.length < MOST_LOST) {
-    const { inputs, ...end } = await runThread({
-      ...work,
-      seed: work.seed + lost.length * 7919,
-      executions: work.executions - total.executions,
-    });
+    const left = work.executions - total.executions;
+    const next = { ...work, seed: work.seed + lost.length * 7919, executions: left };
+    const { inputs, ...end } = await runThread(next, program);
     if ('lost' in end) {
       lost.push(end.lost);
       total = { ...total, executions: total.executions + inputs };
