@@ -18,7 +18,7 @@ TEST="$START dosfstools mtools gdisk psmisc binutils xz-utils partclone zstd tmu
 # strip takes 30 MB of symbols off the executable.
 BUILD="$NODE binutils"
 # What we measure ourselves against.
-BENCH="$START partclone zstd ntfs-3g"
+BENCH="$START $BUILD partclone zstd ntfs-3g dosfstools mtools"
 # The bootable medium: GRUB for BIOS, the FAT image for UEFI, the ISO. (Kernel, busybox and the signed boot loaders are
 # downloaded by the build, not installed.)
 ISO="$BUILD grub-common grub-pc-bin mtools ncurses-base xorriso zstd"

@@ -24,6 +24,10 @@ export class BlankedReader implements ReadableDevice {
     return this.#below.uncachedReads;
   }
 
+  get rotational(): boolean | undefined {
+    return this.#below.rotational;
+  }
+
   readInto(offset: ByteOffset, target: Uint8Array): void {
     this.#eachOther(offset, target, (at, part) => this.#below.readInto(at, part));
   }

@@ -33,6 +33,10 @@ export class CountingReader implements ReadableDevice {
     return this.#below.uncachedReads;
   }
 
+  get rotational(): boolean | undefined {
+    return this.#below.rotational;
+  }
+
   /** As of now; a value of its own that does not change. */
   get traffic(): Traffic {
     return this.#traffic;

@@ -4,7 +4,7 @@ import { ioError, refused } from '../errors.ts';
 import { type ByteLength, type ByteOffset, GIB } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
 import type { Closable, Device } from './device.ts';
-import { DirectReader } from './direct.ts';
+import { DirectHandle } from './direct.ts';
 import { ioFailure } from './failure.ts';
 
 /** read(2) and write(2) transfer at most 0x7ffff000 bytes at once. */
@@ -18,6 +18,8 @@ export interface DescriptorOptions {
   readonly size: ByteLength;
   readonly sectorSize: ByteLength;
   readonly writable: boolean;
+  /** Default: not known. */
+  readonly rotational?: boolean | undefined;
   /** Given back when the device is closed. */
   readonly lock?: Closable | undefined;
 }
@@ -28,11 +30,12 @@ export class DescriptorDevice implements Device, Closable {
   readonly size: ByteLength;
   readonly sectorSize: ByteLength;
   readonly writable: boolean;
+  readonly rotational: boolean | undefined;
   readonly #descriptor: number;
   readonly #lock: Closable | undefined;
   #closed = false;
-  /** Undefined: not tried yet; null: there is no reading past the cache here. */
-  #direct: DirectReader | null | undefined;
+  /** Undefined: not tried yet; null: there is no way past the cache here. */
+  #direct: DirectHandle | null | undefined;
   #flushFailure: unknown;
 
   constructor(descriptor: number, options: DescriptorOptions) {
@@ -41,6 +44,7 @@ export class DescriptorDevice implements Device, Closable {
     this.size = options.size;
     this.sectorSize = options.sectorSize;
     this.writable = options.writable;
+    this.rotational = options.rotational;
     this.#lock = options.lock;
   }
 
@@ -128,9 +132,14 @@ export class DescriptorDevice implements Device, Closable {
     }
   }
 
+  /** Past the page cache where memory, offset and length are whole pages: a copy less, and the next flush has little to wait for. */
   async writeSoon(offset: ByteOffset, data: Uint8Array): Promise<void> {
     this.#checkWritable(offset, data.length);
-    let done = 0;
+    const direct = this.#openDirect()?.writeSoon(offset, data);
+    let done =
+      (await direct?.catch((error: unknown) => {
+        throw ioFailure('write', this.name, error, offset);
+      })) ?? 0;
     while (done < data.length) {
       const wanted = Math.min(data.length - done, CALL_LIMIT);
       const { bytesWritten } = await writeLater(this.#descriptor, data, done, wanted, offset + done).catch(
@@ -171,9 +180,9 @@ export class DescriptorDevice implements Device, Closable {
     }
   }
 
-  #openDirect(): DirectReader | null {
+  #openDirect(): DirectHandle | null {
     if (this.#direct === undefined)
-      this.#direct = this.#closed ? null : (DirectReader.tryOpen(this.#descriptor) ?? null);
+      this.#direct = this.#closed ? null : (DirectHandle.tryOpen(this.#descriptor, this.writable) ?? null);
     return this.#direct;
   }
 

@@ -25,6 +25,11 @@ export interface ReadableDevice {
   readUncachedInto(offset: ByteOffset, target: Uint8Array): void;
   /** Whether `readUncachedInto` really goes past the page cache. */
   readonly uncachedReads: boolean;
+  /**
+   * Whether it has to move its head for every place, which takes longer than a MiB of reading: what is needed twice is better kept in the
+   * page cache there. Undefined: not known.
+   */
+  readonly rotational?: boolean | undefined;
   readIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
   readUncachedIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
 }

@@ -1,10 +1,10 @@
-import { closeSync, constants, openSync, read, readSync } from 'node:fs';
+import { closeSync, constants, openSync, read, readSync, write } from 'node:fs';
 import { promisify } from 'node:util';
 import { type ByteLength, type ByteOffset, KIB, MIB, roundDown, roundUp } from '../units.ts';
 import { errnoOf } from './failure.ts';
 
 /**
- * Reads past the page cache. O_DIRECT wants memory, offset and length aligned to the logical sector; a page
+ * Reads and writes past the page cache. O_DIRECT wants memory, offset and length aligned to the logical sector; a page
  * (open(2), "O_DIRECT": "the logical block size of the underlying storage") satisfies every disk there is.
  */
 const ALIGNMENT = 4 * KIB;
@@ -12,6 +12,7 @@ const BOUNCE_SIZE = 1 * MIB;
 const WASM_PAGE = 64 * KIB;
 
 const readLater = promisify(read);
+const writeLater = promisify(write);
 
 /** TypeScript declares this in its library for browsers only. */
 declare const WebAssembly: {
@@ -43,22 +44,30 @@ const bounce = (): Uint8Array<SharedArrayBuffer> => {
   return bounceBuffer;
 };
 
-/** A second, O_DIRECT handle on a file that is already open. */
-export class DirectReader {
-  readonly #descriptor: number;
+/** Whether the kernel takes a transfer as it is, without a bounce buffer. */
+const isAligned = (offset: ByteOffset, bytes: Uint8Array): boolean =>
+  pageAligned.has(bytes.buffer) &&
+  [bytes.byteOffset, offset, bytes.length].every((each) => each % ALIGNMENT === 0);
 
-  private constructor(descriptor: number) {
+/** A second, O_DIRECT handle on a file that is already open. */
+export class DirectHandle {
+  readonly #descriptor: number;
+  #writable: boolean;
+
+  private constructor(descriptor: number, writable: boolean) {
     this.#descriptor = descriptor;
+    this.#writable = writable;
   }
 
   /**
    * Opens what `descriptor` has open (not the path, which may name another device by now) once more and reads one
    * page to see that it works. Undefined where it does not: tmpfs, some FUSE file systems, no /proc.
    */
-  static tryOpen(descriptor: number): DirectReader | undefined {
+  static tryOpen(descriptor: number, writable: boolean): DirectHandle | undefined {
     let direct: number;
+    const access = writable ? constants.O_RDWR : constants.O_RDONLY;
     try {
-      direct = openSync(`/proc/self/fd/${descriptor}`, constants.O_RDONLY | constants.O_DIRECT);
+      direct = openSync(`/proc/self/fd/${descriptor}`, access | constants.O_DIRECT);
     } catch {
       return undefined;
     }
@@ -71,7 +80,7 @@ export class DirectReader {
         return undefined;
       }
     }
-    return new DirectReader(direct);
+    return new DirectHandle(direct, writable);
   }
 
   /**
@@ -96,10 +105,7 @@ export class DirectReader {
 
   /** The same without waiting, where memory, offset and length are aligned; elsewhere it waits. */
   async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<ByteLength> {
-    const aligned =
-      pageAligned.has(target.buffer) &&
-      [target.byteOffset, offset, target.length].every((each) => each % ALIGNMENT === 0);
-    if (!aligned) return this.readInto(offset, target);
+    if (!isAligned(offset, target)) return this.readInto(offset, target);
     let done = 0;
     while (done < target.length) {
       const { bytesRead } = await readLater(
@@ -114,6 +120,22 @@ export class DirectReader {
       if (bytesRead === 0 || bytesRead % ALIGNMENT !== 0) break;
     }
     return done < target.length ? done + this.readInto(offset + done, target.subarray(done)) : done;
+  }
+
+  /**
+   * Begins to write, and resolves with how many bytes were written, which may be fewer; undefined if it has to go through the cache:
+   * what is not aligned, and everything where the kernel wants more than that. Rejects with the system call's own error.
+   */
+  writeSoon(offset: ByteOffset, data: Uint8Array): Promise<ByteLength | undefined> | undefined {
+    if (!this.#writable || !isAligned(offset, data)) return undefined;
+    return writeLater(this.#descriptor, data, 0, data.length, offset).then(
+      ({ bytesWritten }) => bytesWritten,
+      (error: unknown) => {
+        if (errnoOf(error) !== 'EINVAL') throw error;
+        this.#writable = false;
+        return undefined;
+      },
+    );
   }
 
   close(): void {

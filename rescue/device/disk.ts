@@ -69,6 +69,7 @@ export const openDisk = (path: string, options: DiskOptions = {}): OpenDisk => {
       size: facts.size,
       sectorSize: facts.sectorSize,
       writable,
+      rotational: facts.rotational,
     });
     return { device, facts };
   } catch (error) {

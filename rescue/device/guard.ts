@@ -54,6 +54,10 @@ export class Guard implements Device {
     return this.#below.uncachedReads;
   }
 
+  get rotational(): boolean | undefined {
+    return this.#below.rotational;
+  }
+
   /** Ids of the images that are protected now. */
   get images(): string[] {
     return [...this.#images.keys()];
@@ -191,6 +195,10 @@ class OpenedRanges implements Device {
 
   get uncachedReads(): boolean {
     return this.#below.uncachedReads;
+  }
+
+  get rotational(): boolean | undefined {
+    return this.#below.rotational;
   }
 
   end(): void {

@@ -30,6 +30,10 @@ export class PiecesReader implements ReadableDevice {
     return this.#below.uncachedReads;
   }
 
+  get rotational(): boolean | undefined {
+    return this.#below.rotational;
+  }
+
   readInto(offset: ByteOffset, target: Uint8Array): void {
     this.#each(offset, target, (at, piece) => this.#below.readInto(at, piece));
   }

@@ -41,6 +41,10 @@ export class ReadableWindow implements ReadableDevice {
     return this.#below.uncachedReads;
   }
 
+  get rotational(): boolean | undefined {
+    return this.#below.rotational;
+  }
+
   readInto(offset: ByteOffset, target: Uint8Array): void {
     checkBounds(this, offset, target.length);
     this.#below.readInto(this.start + offset, target);

@@ -1,6 +1,7 @@
 import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
-import { readSoon } from '../device/soon.ts';
+import { allocatePageAligned } from '../device/direct.ts';
+import { readSoon, readUncachedSoon } from '../device/soon.ts';
 import { corrupt } from '../errors.ts';
 import type { ByteLength } from '../units.ts';
 import { decodeFrame } from './codec.ts';
@@ -40,6 +41,9 @@ export interface Record {
   /** Bytes of the whole record in the log. */
   readonly length: ByteLength;
 }
+
+/** Stretches that are being read while others are worked on: a disk that is asked for one at a time is idle in between. */
+const STRETCHES_AHEAD = 3;
 
 /** Slots that lie one behind the other and are read, or being read, before they are asked for. */
 interface Ahead {
@@ -133,11 +137,12 @@ export class LogReader {
     if (logOffset < 0 || end <= logOffset) return;
     const first = this.#slotAt(logOffset);
     const last = this.#slotAt(end - 1);
-    const beyond = last + this.#readAhead;
+    const beyond = last + STRETCHES_AHEAD * this.#readAhead;
     this.#forget(({ first: from, slots }) => from + slots <= first || from > beyond);
     let next = Math.max(first, this.#aheadFrom);
     while (next <= last) next += this.#begin(next);
-    if (next <= this.#slotAt(this.#source.logLength - 1)) this.#begin(next);
+    const lastOfAll = this.#slotAt(this.#source.logLength - 1);
+    for (let begun = 0; begun < STRETCHES_AHEAD && next <= lastOfAll; begun += 1) next += this.#begin(next);
     await Promise.all(this.#ahead.filter((each) => each.first <= last).map((each) => each.settled));
   }
 
@@ -160,8 +165,10 @@ export class LogReader {
     if (slots < 1) return 1;
     // Short stretches are many where slots lie scattered: those take no more memory than they fill.
     const spare = slots === this.#readAhead ? this.#spare.pop() : undefined;
-    const bytes = spare ?? new Uint8Array(slots * homes.slotSize);
-    const settled = readSoon(device, homes.homeOf(index), bytes).then(
+    const bytes = spare ?? allocatePageAligned(slots * homes.slotSize);
+    // A restore reads the log twice, and the second time between its writes.
+    const read = device.rotational === true ? readSoon : readUncachedSoon;
+    const settled = read(device, homes.homeOf(index), bytes).then(
       () => {
         ahead.loaded = true;
       },

@@ -1,4 +1,5 @@
 import type { Device } from '../device/device.ts';
+import { allocatePageAligned } from '../device/direct.ts';
 import { allSettled, writeSoon } from '../device/soon.ts';
 import { refused } from '../errors.ts';
 import { type ByteOffset, MIB, roundUp } from '../units.ts';
@@ -6,6 +7,9 @@ import type { SlotHomes } from './extents.ts';
 import { ANCHOR_INTERVAL, RECORD_ALIGNMENT, SLOT_HEADER_SIZE } from './layout.ts';
 import { payloadCapacity, type SlotPlace, sealSlot } from './slot.ts';
 import { dataSlotIndex } from './slot-order.ts';
+
+/** Bytes whose writes may be under way while more of the log is made. */
+const MOST_UNDER_WAY = 4 * MIB;
 
 /** Slots that lie one behind the other are written together, this many bytes at most. */
 const WRITE_SIZE = MIB;
@@ -45,7 +49,7 @@ export const placeOf = (
 
 /**
  * Cuts the log into data slots and writes them in order. Holds at most `WRITE_SIZE` bytes, and between `beginBulk` and `endBulk`
- * at most twice the bytes of the writes that are under way: in scattered places there may be hundreds, of one slot each.
+ * at most twice the bytes of the writes that are under way, which `roomForMore` bounds.
  */
 export class LogWriter {
   readonly #device: Device;
@@ -56,6 +60,7 @@ export class LogWriter {
   /** Chunks that no write needs any more. */
   readonly #spare: Uint8Array[] = [];
   readonly #underWay = new Set<Promise<void>>();
+  #bytesUnderWay = 0;
   #inBulk = false;
   /** Slot index of the first slot in the chunk, and how many complete slots it holds. */
   #chunkFirst: number;
@@ -71,7 +76,7 @@ export class LogWriter {
     this.#homes = options.homes;
     this.#template = options.template;
     this.#capacity = payloadCapacity(options.homes.slotSize);
-    this.#chunk = new Uint8Array(WRITE_SIZE);
+    this.#chunk = allocatePageAligned(WRITE_SIZE);
     this.#chunkFirst = dataSlotIndex(0);
   }
 
@@ -142,9 +147,10 @@ export class LogWriter {
     this.#inBulk = true;
   }
 
-  /** Resolves when the writes that were begun so far are done. Throws `io`. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#underWay);
+  /** Resolves when few enough bytes are being written. Throws `io` for any write before. */
+  async roomForMore(): Promise<void> {
+    // One that failed is among them for good.
+    while (this.#bytesUnderWay > MOST_UNDER_WAY) await Promise.race(this.#underWay);
   }
 
   /** Waits for all writes; from now on, each is waited for at once. Throws `io`. */
@@ -162,7 +168,7 @@ export class LogWriter {
       else if (bytes.length <= WRITE_SIZE / 2) this.#begin(home, bytes.slice());
       else {
         this.#begin(home, bytes, chunk);
-        this.#chunk = this.#spare.pop() ?? new Uint8Array(WRITE_SIZE);
+        this.#chunk = this.#spare.pop() ?? allocatePageAligned(WRITE_SIZE);
       }
     }
     this.#chunk.fill(0);
@@ -174,12 +180,16 @@ export class LogWriter {
   #begin(home: ByteOffset, bytes: Uint8Array, chunk?: Uint8Array): void {
     const write = writeSoon(this.#device, home, bytes);
     this.#underWay.add(write);
+    this.#bytesUnderWay += bytes.length;
     write.then(
       () => {
         this.#underWay.delete(write);
+        this.#bytesUnderWay -= bytes.length;
         if (chunk !== undefined) this.#spare.push(chunk);
       },
-      () => {},
+      () => {
+        this.#bytesUnderWay = Number.POSITIVE_INFINITY;
+      },
     );
   }
 

@@ -159,8 +159,8 @@ export class ContainerWriter {
     this.#log.beginBulk();
   }
 
-  async settled(): Promise<void> {
-    await this.#log.settled();
+  async roomForMore(): Promise<void> {
+    await this.#log.roomForMore();
   }
 
   async endBulk(): Promise<void> {

@@ -105,7 +105,7 @@ const markZeros = (runs: readonly Run[], zeros: EncodedFrame['zeros']): RecordRu
 };
 
 /** Batches that are read at the same time: past the page cache nobody else reads ahead. */
-const READS_AT_ONCE = 3;
+const READS_AT_ONCE = 5;
 
 /** Reads, compresses and stores everything that is to be captured, in order. */
 export const captureAll = async (
@@ -156,7 +156,7 @@ export const captureAll = async (
         }
         done += batch.length;
         context.progress('capture', done, total);
-        return writer.settled();
+        return writer.roomForMore();
       },
       READS_AT_ONCE,
     );

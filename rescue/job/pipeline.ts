@@ -42,7 +42,7 @@ export class Pipeline {
 
   constructor(workers = Math.min(MAX_WORKERS, availableParallelism())) {
     // While each worker has a task, as many wait to be done, as many are being written out, and one is being filled.
-    this.#regions = workers * 3 + 1;
+    this.#regions = workers * 4 + 4;
     this.#memory = allocatePageAligned(this.#regions * REGION_SIZE);
     this.#workers = Array.from({ length: workers }, () => this.#start());
   }

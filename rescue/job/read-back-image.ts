@@ -7,7 +7,7 @@ import { inPieces } from '../fs/patch-operation.ts';
 import type { Image } from '../image/image.ts';
 import { type ByteOffset, type Extent, MIB } from '../units.ts';
 import type { JobContext } from './context.ts';
-import type { DigestTask } from './frame-task.ts';
+import { type DigestTask, OUTPUT_AT } from './frame-task.ts';
 import { batchFrames } from './frames.ts';
 import { extentsOf } from './verify-image.ts';
 import { type Destination, type FinalView, framesFor, touchFrame } from './write-image.ts';
@@ -15,6 +15,9 @@ import { type Destination, type FinalView, framesFor, touchFrame } from './write
 /** Reading back what a restore wrote, from the medium, not from the page cache. */
 
 const ZEROS = new Uint8Array(MIB);
+
+/** Batches that are read at the same time: past the page cache nobody else reads ahead. */
+const READS_AT_ONCE = 3;
 
 const differs = (offset: ByteOffset) =>
   ioError('the device does not hold what was written to it', {
@@ -58,8 +61,6 @@ export const readBackFrames = async (
   skip: SpanSet,
 ): Promise<void> => {
   const log = image.log(16);
-  /** Only one `fill` runs at a time. */
-  const scratch = allocatePageAligned(MIB);
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));
   const expected = new Map<object, { readonly digest: Uint8Array; readonly offset: ByteOffset }[]>();
   let done = 0;
@@ -71,6 +72,8 @@ export const readBackFrames = async (
       const pieces: { at: number; length: number }[] = [];
       const digests: { digest: Uint8Array; offset: ByteOffset }[] = [];
       const reads: Promise<void>[] = [];
+      // A task that only hashes has no output.
+      const scratch = region.subarray(OUTPUT_AT, OUTPUT_AT + MIB);
       let at = 0;
       try {
         for (const frame of batch.frames) {
@@ -116,6 +119,7 @@ export const readBackFrames = async (
       expected.delete(batch);
       context.progress('read-back', Math.min(done, image.rawBytes), image.rawBytes);
     },
+    READS_AT_ONCE,
   );
 };
 

@@ -1,6 +1,6 @@
 import type { SpanSet } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
-import { allSettled, readSoon, writeSoon } from '../device/soon.ts';
+import { allSettled, readUncachedSoon, writeSoon } from '../device/soon.ts';
 import { type ByteLength, type ByteOffset, type Extent, KIB } from '../units.ts';
 
 /** Writing only what is not there already: a partition that is brought back every night wears no disk out. */
@@ -25,7 +25,7 @@ const differs = async (
   scratch: Uint8Array,
 ): Promise<boolean> => {
   const found = scratch.subarray(0, to - from);
-  await readSoon(device, offset + from, found);
+  await readUncachedSoon(device, offset + from, found);
   return Buffer.compare(found, bytes.subarray(from, to)) !== 0;
 };
 
@@ -67,7 +67,7 @@ export const writeDifferent = async (
   for (let at = 0; at < bytes.length; at += scratch.length) {
     const wanted = bytes.subarray(at, at + scratch.length);
     const found = scratch.subarray(0, wanted.length);
-    await readSoon(device, offset + at, found);
+    await readUncachedSoon(device, offset + at, found);
     const parts = [...differences(wanted, found)];
     await allSettled(
       parts.map(({ start, length }) =>

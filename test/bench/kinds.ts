@@ -1,71 +1,74 @@
+import { chooseFiles, copyFiles } from '../demo/files.ts';
 import { complaints, makeNtfs } from '../fs/ntfs/volumes.ts';
 import type { Cleanup } from '../support/cleanup.ts';
 import { e2fsckClean, mustBeClean } from '../support/judges.ts';
 import { type Mount, mountDevice } from '../support/loop.ts';
+import { snapshot, type Tree } from '../support/tree.ts';
 import { makeVolume } from '../support/volume.ts';
-
-/** The program that does the same for a file system, as bash scripts. */
-export interface Peer {
-  readonly name: string;
-  /** `$1` a file for its log, `$2` the device, `$3` the image that is to be made. */
-  readonly create: string;
-  /** The same; the image is there. */
-  readonly restore: string;
-  /** What they are called in the table. */
-  readonly labels: { readonly create: string; readonly restore: string };
-}
+import { fat32 } from './fat32.ts';
+import { ntfsclone, type Peer, partclone } from './peers.ts';
 
 /** What the bench has to know of a file system. */
 export interface Kind {
-  readonly name: string;
+  readonly name: 'ext4' | 'ntfs' | 'fat32';
   readonly judges: string;
+  /** Bytes of files that a run takes unless it is told otherwise. */
+  readonly usualSize: string;
   make(path: string, size: number): void;
-  mount(cleanup: Cleanup, device: string, readOnly: boolean): Mount;
-  /** Whether it keeps owners, modes and attributes as Linux has them. */
-  readonly keepsOwners: boolean;
+  /** Puts about `bytes` of this machine's files on the volume. */
+  fill(cleanup: Cleanup, device: string, bytes: number): void;
+  /** Everything that an owner could miss. */
+  tree(cleanup: Cleanup, device: string): Tree;
   /** Throws unless the volume is sound. */
-  judge(device: string): void;
+  judge(cleanup: Cleanup, device: string): void;
   readonly peer: Peer;
 }
+
+type Mounter = (cleanup: Cleanup, device: string, readOnly: boolean) => Mount;
+
+/** For what this machine can mount. `keepsOwners`: owners, modes and attributes as Linux has them. */
+const mounted = (mount: Mounter, keepsOwners: boolean): Pick<Kind, 'fill' | 'tree'> => ({
+  fill: (cleanup, device, bytes) => {
+    const { path, unmount } = mount(cleanup, device, false);
+    copyFiles(chooseFiles(bytes), path, !keepsOwners);
+    unmount();
+  },
+  tree: (cleanup, device) => {
+    const { path, unmount } = mount(cleanup, device, true);
+    const tree = snapshot(path, { inodeDetails: keepsOwners });
+    unmount();
+    return tree;
+  },
+});
 
 const ext4: Kind = {
   name: 'ext4',
   judges: 'e2fsck, all files',
+  usualSize: '2G',
   make: (path, size) => void makeVolume(path, { size, label: 'bench' }),
-  mount: (cleanup, device, readOnly) => mountDevice(cleanup, device, { readOnly }),
-  keepsOwners: true,
-  judge: (device) => mustBeClean(e2fsckClean(device)),
-  peer: {
-    name: 'partclone',
-    create: 'partclone.ext4 -c -q -L "$1" -s "$2" -o - | zstd -1 -T2 -q -f -o "$3"',
-    restore: 'zstd -d -q -c "$3" | partclone.restore -q -L "$1" -s - -O "$2"',
-    labels: { create: 'partclone.ext4 -c | zstd -1 -T2', restore: 'zstd -d | partclone.restore' },
-  },
+  ...mounted((cleanup, device, readOnly) => mountDevice(cleanup, device, { readOnly }), true),
+  judge: (_cleanup, device) => mustBeClean(e2fsckClean(device)),
+  peer: partclone('partclone.ext4'),
 };
 
 const ntfs: Kind = {
   name: 'ntfs',
   judges: 'ntfsfix, ntfsresize, all files',
+  usualSize: '512M',
   make: (path, size) => void makeNtfs(path, { size, label: 'bench' }),
-  mount: (cleanup, device, readOnly) =>
-    mountDevice(cleanup, device, { readOnly, type: 'ntfs-3g', options: ['big_writes', 'noatime'] }),
-  keepsOwners: false,
-  judge: (device) => {
+  ...mounted(
+    (cleanup, device, readOnly) =>
+      mountDevice(cleanup, device, { readOnly, type: 'ntfs-3g', options: ['big_writes', 'noatime'] }),
+    false,
+  ),
+  judge: (_cleanup, device) => {
     const found = complaints(device);
     if (found.length > 0) throw new Error(`not clean:\n${found.join('\n')}`);
   },
-  peer: {
-    name: 'ntfsclone',
-    create: 'ntfsclone -q --save-image -o - "$2" 2>"$1" | zstd -1 -T2 -q -f -o "$3"',
-    restore: 'zstd -d -q -c "$3" | ntfsclone -q --restore-image --overwrite "$2" - >"$1" 2>&1',
-    labels: {
-      create: 'ntfsclone --save-image | zstd -1 -T2',
-      restore: 'zstd -d | ntfsclone --restore-image',
-    },
-  },
+  peer: ntfsclone,
 };
 
-export const KINDS: readonly Kind[] = [ext4, ntfs];
+export const KINDS: readonly Kind[] = [ext4, ntfs, fat32];
 
 /** Throws for a name that no kind has. */
 export const kindNamed = (name: string): Kind => {

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { MIB } from '../../rescue/units.ts';
+import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
-import { forget } from './subject.ts';
+import { forget } from './cache.ts';
 
 /** How fast this disk is for dd, which does nothing else. Bytes per second. */
 export interface DiskSpeed {
@@ -11,6 +13,16 @@ export interface DiskSpeed {
   readonly write: number;
   /** `dd` from that file, not from the page cache. */
   readonly read: number;
+}
+
+/** What the processors do with data in memory, one core unless said otherwise. Bytes per second. */
+export interface ComputeSpeed {
+  /** `zstd -b1`, level 1, of the bytes that the bench images; with one thread, and with two. */
+  readonly compress: number;
+  readonly compressOnTwo: number;
+  readonly decompress: number;
+  readonly sha256: number;
+  readonly copy: number;
 }
 
 const seconds = (body: () => void): number => {
@@ -31,6 +43,39 @@ export const diskSpeed = (folder: string, bytes: number): DiskSpeed => {
   return { write: (count * 4 * MIB) / write, read: (count * 4 * MIB) / read };
 };
 
+/** Both speeds out of the last line of zstd's benchmark. Throws where there are none. */
+export const parseZstdBenchmark = (text: string): { compress: number; decompress: number } => {
+  // It writes its line anew while it goes on, with carriage returns.
+  const match = [...text.matchAll(/([\d.]+) MB\/s\s*,\s*([\d.]+) MB\/s/g)].at(-1);
+  if (match === null || match === undefined) throw new Error(`zstd -b1 told no speeds: ${text}`);
+  return { compress: Number(match[1]) * 1e6, decompress: Number(match[2]) * 1e6 };
+};
+
+/** `from`: the bytes that are imaged, of which a sample is taken from the middle. */
+export const computeSpeed = (folder: string, from: string, bytes: number): ComputeSpeed => {
+  const sample = join(folder, 'sample');
+  const blocks = Math.max(1, Math.floor(Math.min(bytes / 2, 128 * MIB) / MIB));
+  const skip = Math.floor(bytes / 2 / MIB / 2);
+  mustRun('dd', [`if=${from}`, `of=${sample}`, 'bs=1M', `skip=${skip}`, `count=${blocks}`]);
+  const zstd = (threads: number) => {
+    const { stdout, stderr } = mustRun('zstd', ['-b1', '-i1', `-T${threads}`, sample]);
+    return parseZstdBenchmark(stdout + stderr);
+  };
+  const one = zstd(1);
+  const two = zstd(2);
+  mustRun('rm', ['-f', sample]);
+  const memory = noiseSource('speed')(64 * MIB);
+  const target = Buffer.alloc(memory.length);
+  const rate = (body: () => void): number => memory.length / Math.min(seconds(body), seconds(body));
+  return {
+    compress: one.compress,
+    compressOnTwo: two.compress,
+    decompress: one.decompress,
+    sha256: rate(() => createHash('sha256').update(memory).digest()),
+    copy: rate(() => memory.copy(target)),
+  };
+};
+
 export interface Machine {
   readonly cpus: number;
   readonly cpu: string;
@@ -46,8 +91,10 @@ export interface Machine {
 }
 
 export const describeMachine = (): Machine => {
-  const version = (program: string): string =>
-    /\d+(\.\d+)+/.exec(run(program, ['--version']).stdout + run(program, ['--version']).stderr)?.[0] ?? '?';
+  const version = (program: string): string => {
+    const { stdout, stderr } = run(program, ['--version']);
+    return /\d+(\.\d+)+/.exec(stdout + stderr)?.[0] ?? '?';
+  };
   return {
     cpus: availableParallelism(),
     cpu: cpus()[0]?.model ?? '?',

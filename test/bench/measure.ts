@@ -1,6 +1,15 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import type { Readable } from 'node:stream';
 import type { Cleanup } from '../support/cleanup.ts';
+import {
+  type DeviceTraffic,
+  deviceTraffic,
+  parseCpu,
+  parseIo,
+  type Transferred,
+  trafficSince,
+} from './counters.ts';
 
 /** Bytes resident at the moment at which a process had most. Linux tells them apart (proc(5)). */
 export interface Resident {
@@ -10,42 +19,45 @@ export interface Resident {
   readonly shared: number;
 }
 
-/** Bytes that a process read and wrote, by the kernel's count (proc(5), `/proc/PID/io`). */
-export interface Transferred {
-  /** Fetched from a disk: `read_bytes`. What came from the page cache is not in it. */
-  readonly fromDisk: number;
-  /** Handed on to a disk: `write_bytes`, counted when a page is made dirty. */
-  readonly toDisk: number;
-  /** Asked for by system calls, page cache included: `rchar` and `wchar`. */
-  readonly read: number;
-  readonly written: number;
-}
-
 export interface Process {
   readonly name: string;
   /** Highest resident size ever, as the kernel keeps it (VmHWM). Bytes. */
   readonly peak: number;
   readonly resident: Resident;
-  /** CPU seconds, user and system, all threads. */
-  readonly cpu: number;
-  /** At the last look: what a process moves after it is missed. */
-  readonly transferred: Transferred;
 }
 
 export interface Measurement {
   /** From start to everything on disk. */
   readonly seconds: number;
+  /** CPU seconds, user and system, of all programs of the script. */
   readonly cpu: number;
   /** Sum over the processes that worked together: they ran at the same time. Bytes. */
   readonly peak: number;
   readonly processes: readonly Process[];
+  /** Of all programs of the script together. */
+  readonly transferred: Transferred;
+  /** What the block device at hand was asked for meanwhile, read-ahead and write-back included. */
+  readonly device?: DeviceTraffic;
+  /** Whether everything that the programs read and wrote is on that device. */
+  readonly onlyDevice?: boolean;
   readonly stdout: string;
 }
 
+/**
+ * Bytes that really moved. Of a program that uses nothing but the device: what the device saw. (The kernel's `write_bytes` also counts pages
+ * that were never written: it told 505 MB of a run in which write calls and device agree on 6 MB.) Of others, what the processes fetched from
+ * disks and handed on to them, or what the device saw if that is more.
+ */
+export const bytesMoved = ({ transferred, device, onlyDevice }: Measurement): DeviceTraffic =>
+  onlyDevice === true && device !== undefined
+    ? device
+    : {
+        read: Math.max(transferred.fromDisk, device?.read ?? 0),
+        written: Math.max(transferred.toDisk, device?.written ?? 0),
+      };
+
 /** The kernel keeps the peak itself, so that only what a process does in its very last moment can be missed. */
 const SAMPLE_EVERY = 25;
-/** proc(5): CPU times are in clock ticks, of which Linux shows user space 100 a second on all common machines. */
-const TICKS = 100;
 
 const read = (path: string): string | undefined => {
   try {
@@ -64,29 +76,10 @@ const descendants = (pid: number): number[] => {
 const kilobytes = (status: string, field: string): number =>
   Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * 1024;
 
-const NOTHING: Transferred = { fromDisk: 0, toDisk: 0, read: 0, written: 0 };
-
-const transferredBy = (pid: number, before: Transferred): Transferred => {
-  const io = read(`/proc/${pid}/io`);
-  if (io === undefined) return before;
-  const count = (field: string): number => {
-    const digits = new RegExp(`^${field}: (\\d+)$`, 'm').exec(io)?.[1];
-    if (digits === undefined) throw new Error(`/proc/${pid}/io has no ${field}`);
-    return Number(digits);
-  };
-  return {
-    fromDisk: count('read_bytes'),
-    toDisk: count('write_bytes'),
-    read: count('rchar'),
-    written: count('wchar'),
-  };
-};
-
 /** What is known of a process now, together with what was known before. */
 const look = (pid: number, before: Process | undefined): Process | undefined => {
   const status = read(`/proc/${pid}/status`);
-  const stat = read(`/proc/${pid}/stat`);
-  if (status === undefined || stat === undefined) return before;
+  if (status === undefined) return before;
   const peak = kilobytes(status, 'VmHWM');
   // A process that is ending has no memory any more.
   if (peak === 0) return before;
@@ -95,29 +88,52 @@ const look = (pid: number, before: Process | undefined): Process | undefined => 
     file: kilobytes(status, 'RssFile'),
     shared: kilobytes(status, 'RssShmem'),
   };
-  // The name, in parentheses, may hold blanks: count from behind it. Fields 14 and 15: utime, stime.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const cpu = (Number(fields[11]) + Number(fields[12])) / TICKS;
   const sum = ({ anonymous, file, shared }: Resident): number => anonymous + file + shared;
   const most = before !== undefined && sum(before.resident) > sum(resident) ? before.resident : resident;
   const name = /^Name:\s+(.*)$/m.exec(status)?.[1] ?? '';
-  return {
-    name,
-    peak: Math.max(peak, before?.peak ?? 0),
-    resident: most,
-    cpu,
-    transferred: transferredBy(pid, before?.transferred ?? NOTHING),
-  };
+  return { name, peak: Math.max(peak, before?.peak ?? 0), resident: most };
 };
 
 const SHELLS = new Set(['bash', 'sh', 'sync']);
 
-/** Runs one bash script to its end and measures it. Throws with what it said unless it ends with 0. */
-export const measure = (cleanup: Cleanup, script: string, args: readonly string[]): Promise<Measurement> =>
+/**
+ * The shell's last act is to tell what the kernel counted for it, on descriptor 3. That of a child is added to its parent's
+ * when it is waited for, so nothing is missed, however short a program lived.
+ */
+const ACCOUNT = 'printf "%s\\n" "$(</proc/$$/stat)" "$(</proc/$$/io)" >&3';
+
+const textOf = (stream: Readable): (() => string) => {
+  let text = '';
+  stream.setEncoding('utf8').on('data', (more: string) => {
+    text += more;
+  });
+  return () => text;
+};
+
+export interface MeasureOptions {
+  /** `/dev/loopN`, the traffic of which counts. */
+  readonly device?: string | undefined;
+  /** Whether the programs use no other disk. Default false. */
+  readonly onlyDevice?: boolean;
+  /** Exit codes that are no failure. Default 0 alone. */
+  readonly exits?: readonly number[];
+}
+
+/** Runs one bash script to its end and measures it. Throws with what it said unless it ends as it may. */
+export const measure = (
+  cleanup: Cleanup,
+  script: string,
+  args: readonly string[],
+  { device, onlyDevice = false, exits = [0] }: MeasureOptions = {},
+): Promise<Measurement> =>
   new Promise((resolve, reject) => {
+    const before = device === undefined ? undefined : deviceTraffic(device);
     const startedAt = performance.now();
-    const child = spawn('bash', ['-c', `set -e -o pipefail; ${script}`, 'bash', ...args], {
-      stdio: ['ignore', 'pipe', 'pipe'],
+    // A program that may end with something else than 0 does not end the script; its code is the script's.
+    const lenient = exits.some((exit) => exit !== 0) ? `{ ${script}; } || exit=$?` : script;
+    const words = ['-c', `set -e -o pipefail; exit=0; ${lenient}; ${ACCOUNT}; exit $exit`, 'bash', ...args];
+    const child = spawn('bash', words, {
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
       // A group of its own, so that all of it can be ended.
       detached: true,
     });
@@ -130,20 +146,29 @@ export const measure = (cleanup: Cleanup, script: string, args: readonly string[
     const seen = new Map<number, Process>();
     const timer = setInterval(() => {
       if (pid === undefined) return;
-      // Bash itself becomes the last program of a script, if it can.
-      for (const each of [pid, ...descendants(pid)]) {
+      for (const each of descendants(pid)) {
         const known = look(each, seen.get(each));
         if (known !== undefined) seen.set(each, known);
       }
     }, SAMPLE_EVERY);
-    let stdout = '';
-    let stderr = '';
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-    });
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-    });
+    const stdout = textOf(child.stdout as Readable);
+    const stderr = textOf(child.stderr as Readable);
+    const account = textOf(child.stdio[3] as Readable);
+    const outcome = (seconds: number): Measurement => {
+      // A child is still called bash until it has become what it is to be.
+      const processes = [...seen.values()].filter(({ name }) => !SHELLS.has(name));
+      const [stat = '', ...io] = account().split('\n');
+      return {
+        seconds,
+        cpu: parseCpu(stat, 'children'),
+        peak: processes.reduce((sum, each) => sum + each.peak, 0),
+        processes,
+        onlyDevice,
+        transferred: parseIo(io.join('\n')),
+        ...(device === undefined || before === undefined ? {} : { device: trafficSince(device, before) }),
+        stdout: stdout(),
+      };
+    };
     child.once('error', (error) => {
       clearInterval(timer);
       reject(error);
@@ -151,18 +176,14 @@ export const measure = (cleanup: Cleanup, script: string, args: readonly string[
     child.once('close', (exit) => {
       clearInterval(timer);
       const seconds = (performance.now() - startedAt) / 1000;
-      if (exit !== 0) {
-        reject(new Error(`exit code ${exit}: ${script} (${args.join(' ')})\n${stdout}\n${stderr}`));
+      if (exit === null || !exits.includes(exit)) {
+        reject(new Error(`exit code ${exit}: ${script} (${args.join(' ')})\n${stdout()}\n${stderr()}`));
         return;
       }
-      // A child is still called bash until it has become what it is to be.
-      const processes = [...seen.values()].filter(({ name }) => !SHELLS.has(name));
-      resolve({
-        seconds,
-        cpu: processes.reduce((sum, each) => sum + each.cpu, 0),
-        peak: processes.reduce((sum, each) => sum + each.peak, 0),
-        processes,
-        stdout,
-      });
+      try {
+        resolve(outcome(seconds));
+      } catch (failure) {
+        reject(failure);
+      }
     });
   });

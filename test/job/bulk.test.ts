@@ -39,6 +39,10 @@ class SlowDevice extends MemoryDevice {
     this.readInto(offset, target);
   }
 
+  readUncachedIntoSoon(offset: number, target: Uint8Array): Promise<void> {
+    return this.readIntoSoon(offset, target);
+  }
+
   async writeSoon(offset: number, data: Uint8Array): Promise<void> {
     const fails = this.#writes >= this.failFrom;
     this.#writes += 1;

@@ -1,8 +1,9 @@
+import { foreign } from './foreign/part.ts';
 import { HOSTILE } from './hostile/part.ts';
 import type { Part } from './part.ts';
 
 /** All parts of the proof, in the order of RELIABILITY.md. */
-export const PARTS: readonly Part[] = [HOSTILE];
+export const PARTS: readonly Part[] = [HOSTILE, foreign];
 
 /** Throws for a name that no part has. */
 export const partNamed = (name: string): Part => {

@@ -52,17 +52,12 @@ const writeFully = (handle: number, data: Uint8Array, offset: number): void => {
     done += writeSync(handle, data, done, data.length - done, offset + done);
 };
 
-/**
- * Overwrites every byte of a file or block device with noise, except for the extents in `keep` (any order): partition
- * table, superblocks, everything. Returns the number of bytes destroyed.
- */
-export const overwriteWithNoise = (path: string, keep: Iterable<Bytes>, seed = 'noise'): number => {
+const overwrite = (path: string, seed: string, extentsFor: (whole: Bytes) => Iterable<Bytes>): number => {
   const next = noiseSource(seed);
   const handle = openSync(path, 'r+');
   try {
-    const whole = { start: 0, length: sizeOf(handle) };
     let destroyed = 0;
-    for (const piece of pieces(complement(normalise(keep), whole))) {
+    for (const piece of pieces(extentsFor({ start: 0, length: sizeOf(handle) }))) {
       writeFully(handle, next(piece.length), piece.start);
       destroyed += piece.length;
     }
@@ -72,6 +67,17 @@ export const overwriteWithNoise = (path: string, keep: Iterable<Bytes>, seed = '
     closeSync(handle);
   }
 };
+
+/**
+ * Overwrites every byte of a file or block device with noise, except for the extents in `keep` (any order): partition
+ * table, superblocks, everything. Returns the number of bytes destroyed.
+ */
+export const overwriteWithNoise = (path: string, keep: Iterable<Bytes>, seed = 'noise'): number =>
+  overwrite(path, seed, (whole) => complement(normalise(keep), whole));
+
+/** Overwrites these extents of a file or block device with noise and nothing else. Returns the number of bytes destroyed. */
+export const overwriteOnly = (path: string, extents: Iterable<Bytes>, seed = 'noise'): number =>
+  overwrite(path, seed, () => extents);
 
 const readFully = (handle: number, target: Uint8Array, offset: number): number => {
   let done = 0;

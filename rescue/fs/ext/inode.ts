@@ -132,9 +132,12 @@ export const requireSound = (volume: ExtVolume, inode: Inode): void => {
 };
 
 /** Reads one inode and checks it. Throws `corrupt` (`ext.inode-range` too), `io`. */
-export const readInode = (volume: ExtVolume, number: number): Inode => {
-  const offset = volume.inodeOffset(number);
-  const inode = parseInode(volume, number, volume.device.read(offset, volume.parameters.inodeSize), offset);
+export const readInode = (volume: ExtVolume, number: number): Inode =>
+  readInodeFrom(volume, number, volume.device.read(volume.inodeOffset(number), volume.parameters.inodeSize));
+
+/** The same from its bytes, which must not change any more. */
+export const readInodeFrom = (volume: ExtVolume, number: number, bytes: Uint8Array): Inode => {
+  const inode = parseInode(volume, number, bytes, volume.inodeOffset(number));
   requireSound(volume, inode);
   return inode;
 };

@@ -1,8 +1,9 @@
 import { NumberSet } from '../../bytes/number-set.ts';
 import { unsupported } from '../../errors.ts';
+import { roundDown } from '../../units.ts';
 import type { FileEntry, FileType } from '../filesystem.ts';
 import { readDirectory } from './directory.ts';
-import { type Inode, isDirectory, readInode, typeOf } from './inode.ts';
+import { type Inode, isDirectory, readInode, readInodeFrom, typeOf } from './inode.ts';
 import { MODE_DIRECTORY, MODE_FILE, MODE_SYMLINK, ROOT_INODE } from './layout.ts';
 import { clusterRuns } from './mapping.ts';
 import type { ExtVolume } from './volume.ts';
@@ -32,6 +33,38 @@ export const fileEntry = (volume: ExtVolume, path: string, inode: Inode): FileEn
 const isDots = (name: Uint8Array): boolean =>
   name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e));
 
+/** Blocks of the inode tables that a walk keeps: files of one folder have inodes near each other. */
+const KEPT_BLOCKS = 16;
+
+/** Reads inodes by whole blocks of their tables. For one walk: a block is not read again while it is kept. */
+const inodeReader = (volume: ExtVolume): ((number: number) => Inode) => {
+  const { blockSize, inodeSize } = volume.parameters;
+  /** By where they start; the one that was read first goes first. */
+  const blocks = new Map<number, Uint8Array>();
+  const blockAt = (start: number): Uint8Array => {
+    const known = blocks.get(start);
+    if (known !== undefined) return known;
+    const [oldest] = blocks;
+    const block = blocks.size < KEPT_BLOCKS ? new Uint8Array(blockSize) : oldest![1];
+    if (blocks.size === KEPT_BLOCKS) blocks.delete(oldest![0]);
+    volume.device.readInto(start, block);
+    blocks.set(start, block);
+    return block;
+  };
+  return (number) => {
+    const offset = volume.inodeOffset(number);
+    const start = roundDown(offset, blockSize);
+    let block: Uint8Array;
+    try {
+      block = blockAt(start);
+    } catch {
+      // A bad place in the block need not be in this inode.
+      return readInode(volume, number);
+    }
+    return readInodeFrom(volume, number, block.slice(offset - start, offset - start + inodeSize));
+  };
+};
+
 /**
  * Every file and folder once per name, the root first, a folder before what it holds. A folder that is listed a second
  * time (damage) is given again but not entered again, so the walk ends whatever the directories say. Memory: one
@@ -46,6 +79,7 @@ export function* walkFiles(volume: ExtVolume): Generator<FileEntry> {
 }
 
 function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: NumberSet): Generator<FileEntry> {
+  const inodeOf = inodeReader(volume);
   entered.add(top.number);
   // An explicit stack: generators that delegate to each other cost time for every level above.
   const stack = [{ path, entries: readDirectory(volume, top) }];
@@ -57,7 +91,7 @@ function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: Numbe
     }
     const { name, inode: number } = next.value;
     if (isDots(name)) continue;
-    const inode = readInode(volume, number);
+    const inode = inodeOf(number);
     const entryPath = `${level.path}/${decoder.decode(name)}`;
     yield fileEntry(volume, entryPath, inode);
     if (!isDirectory(inode) || !entered.add(number)) continue;

@@ -44,7 +44,7 @@ export const largestFile = ({ clusterSize }: FatVolume): number =>
 /**
  * Makes the volume list the clusters as `/.holdfast/NAME.hfi` and further files where their size is limited.
  * See `FileSystemDriver.claim`; throws `refused` (`claim.exists`, `claim.not-free`, `claim.no-space`, `claim.name-taken`,
- * `claim.folder-full`, `claim.short-names`, `claim.too-scattered`), `unsupported`, `corrupt`, `io`, `usage`.
+ * `claim.folder-full`, `claim.folder-end`, `claim.short-names`, `claim.too-scattered`), `unsupported`, `corrupt`, `io`, `usage`.
  */
 export const claim = (editor: Editor, request: ClaimRequest, limits: ClaimLimits = {}): void => {
   const { name, runs, time } = request;

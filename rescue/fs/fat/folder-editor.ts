@@ -12,8 +12,8 @@ import type { FatVolume } from './volume.ts';
 interface Place {
   readonly position: ByteOffset;
   used: boolean;
-  /** Its first byte is not 0 although the end mark lies before it: who reads on finds something there. */
-  readonly leftOver: boolean;
+  /** Its first byte is not 0 although the end mark lies before it. */
+  readonly notEnd: boolean;
 }
 
 interface Edit {
@@ -36,6 +36,8 @@ export class FolderEditor {
   readonly #places: Place[] = [];
   /** Index of the first slot that was never used. */
   #end = 0;
+  /** Index of the first entry behind the end mark, if there is one: Windows does not see it, Linux and `fsck.fat` do. */
+  #hidden: number | undefined;
   /** Its last cluster, of a folder that is there and can grow. */
   #last: Cluster | undefined;
   readonly #growth: Cluster[] = [];
@@ -64,9 +66,10 @@ export class FolderEditor {
       editor.#places.push({
         position: slot.position,
         used: !ended && !free,
-        leftOver: ended && !isEnd(slot),
+        notEnd: ended && !isEnd(slot),
       });
       if (!ended) editor.#end = editor.#places.length;
+      if (ended && !free) editor.#hidden ??= slot.index;
     }
     if (kind === 'chain') {
       for (const { cluster } of folderParts(volume, folder)) editor.#last = cluster;
@@ -86,7 +89,7 @@ export class FolderEditor {
     return this.#growth;
   }
 
-  /** Throws `refused` (`claim.folder-full`, `claim.no-space`). */
+  /** Throws `refused` (`claim.folder-full`, `claim.folder-end`, `claim.no-space`). */
   insert(entry: NewEntry): void {
     const bytes = encodeEntry(this.#volume, entry);
     const index = this.#findPlace(bytes.length / ENTRY_SIZE);
@@ -104,7 +107,7 @@ export class FolderEditor {
     if (behind <= this.#end) return;
     this.#end = behind;
     const next = this.#places[behind];
-    if (next?.leftOver === true) this.#mark(next, NAME_END);
+    if (next?.notEnd === true) this.#mark(next, NAME_END);
   }
 
   #mark({ position }: Place, byte: number): void {
@@ -124,11 +127,16 @@ export class FolderEditor {
     return this.#mayGrow() ? undefined : (this.#firstFree(count, false) ?? this.#full());
   }
 
+  /** An entry behind the end mark stays as it is, and behind an end mark: seen by those who saw it before, and by nobody else. */
+  get #usable(): number {
+    return this.#hidden === undefined ? this.#places.length : this.#hidden - 1;
+  }
+
   #firstFree(count: number, inOneSector: boolean): number | undefined {
     const unit = this.#volume.parameters.sectorSize;
     const sectorOf = (index: number): number => Math.floor(this.#places[index]!.position / unit);
     let free = 0;
-    for (let index = 0; index < this.#places.length; index += 1) {
+    for (let index = 0; index < this.#usable; index += 1) {
       if (this.#places[index]!.used) free = 0;
       else if (inOneSector && free > 0 && sectorOf(index) !== sectorOf(index - 1)) free = 1;
       else free += 1;
@@ -139,10 +147,20 @@ export class FolderEditor {
 
   #mayGrow(): boolean {
     const length = this.#places.length * ENTRY_SIZE;
-    return this.#kind !== 'fixed' && length + this.#volume.clusterSize <= FOLDER_MOST;
+    return (
+      this.#kind !== 'fixed' && this.#hidden === undefined && length + this.#volume.clusterSize <= FOLDER_MOST
+    );
   }
 
   #full(): never {
+    if (this.#hidden !== undefined) {
+      throw refused('the folder has entries behind its end, which some systems show and others do not', {
+        code: 'claim.folder-end',
+        structure: `FAT folder ${this.#path}`,
+        offset: this.#places[this.#hidden]!.position,
+        wayOut: `Start Linux, move away or delete what it shows in ${this.#path} and Windows does not, and try again`,
+      });
+    }
     throw refused('the folder has no room for another entry', {
       code: 'claim.folder-full',
       structure: `FAT folder ${this.#path}`,
@@ -156,7 +174,7 @@ export class FolderEditor {
     this.#growth.push(cluster);
     const offset = this.#volume.clusterOffset(cluster);
     for (let at = 0; at < this.#volume.clusterSize; at += ENTRY_SIZE)
-      this.#places.push({ position: offset + at, used: false, leftOver: false });
+      this.#places.push({ position: offset + at, used: false, notEnd: false });
   }
 
   /** New clusters as they will be once they belong to the folder, with the entries that they hold. */

@@ -23,6 +23,7 @@ import { edited, highest, NOTHING, scattered, TIME } from '../editing.ts';
 import { clustersOf } from './editing.ts';
 import { fsckFat } from './fsck.ts';
 import { mtools, treeByMtools } from './mtools.ts';
+import { bytesAt, patchBytes, placesOf } from './patching.ts';
 import { type FatOptions, makeFat } from './volumes.ts';
 
 const SMALL: FatOptions = { size: 40 * MIB, bits: 32, sectorsPerCluster: 1 };
@@ -185,17 +186,49 @@ test('an entry that finds room across two sectors only', (t) => {
   t.is(treeByMtools(t, path).size, 30);
 });
 
-test('what lies behind the end of a folder does not come to life', (t) => {
+test('what lies behind the end of a folder stays as it is, for those who see it and for those who do not', (t) => {
+  const file = join(temporaryFolder(t), 'file');
+  writeFileSync(file, 'content');
+  // Who reads on behind the end sees one file: its entry is whole, and its cluster in use.
+  const behind = (slot: number) =>
+    open(t, { ...FLOPPY, rootEntries: 32 }, (path) => {
+      mtools('mcopy', path, [file, '::/HIDDEN']);
+      const { root } = placesOf(path);
+      const entry = bytesAt(path, root, 32);
+      patchBytes(path, root, new Uint8Array(32));
+      patchBytes(path, root + 32 * slot, entry);
+    });
+  const at = (path: string, slot: number): Buffer => bytesAt(path, placesOf(path).root + 32 * slot, 32);
+  const room = behind(3);
+  mustBeClean(fsckFat(t, room.path));
+  const hidden = at(room.path, 3);
+  edited(fatDriver, room.device, (editor) =>
+    claim(editor, { name: 'user-1', runs: highest(room.free, 9), time: TIME, avoid: NOTHING }),
+  );
+  t.deepEqual(at(room.path, 3), hidden);
+  t.is(at(room.path, 2)[0], 0, 'two entries, then the end');
+  mustBeClean(fsckFat(t, room.path));
+  t.deepEqual([...treeByMtools(t, room.path).keys()], ['/.holdfast', '/.holdfast/user-1.hfi']);
+  edited(fatDriver, room.device, (editor) => release(editor, { name: 'user-1', time: TIME }));
+  t.deepEqual(at(room.path, 3), hidden);
+  mustBeClean(fsckFat(t, room.path));
+
+  // The end mark has to stay, too: two entries are one too many.
+  for (const slot of [1, 2]) {
+    const tight = behind(slot);
+    t.is(refusal(t, tight.device, { runs: highest(tight.free, 9) }), 'claim.folder-end');
+  }
+});
+
+test('deleted entries behind the end of a folder are in nobody’s way', (t) => {
   const { path, device, free } = open(t, SMALL);
   const volume = new FatVolume(device);
-  // An end mark, then something that looks like entries: no driver may read it, some do.
   const { position } = [...folderParts(volume, rootFolder(volume))][0]!;
-  device.write(position + 32, new Uint8Array(480).fill(0x41));
+  device.write(position + 32, new Uint8Array(480).fill(0xe5));
   edited(fatDriver, device, (editor) =>
     claim(editor, { name: 'user-1', runs: highest(free, 9), time: TIME, avoid: NOTHING }),
   );
-  const bytes = device.read(position, 512);
-  t.deepEqual([bytes[0], bytes[64]], [0x41, 0], 'two entries, then the end');
+  t.is(device.read(position, 512)[64], 0, 'two entries, then the end');
   t.deepEqual([...treeByMtools(t, path).keys()], ['/.holdfast', '/.holdfast/user-1.hfi']);
 });
 

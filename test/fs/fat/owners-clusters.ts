@@ -23,12 +23,15 @@ const entriesOfContainers = (path: string, offset: number): Run[] => {
   );
 };
 
-/** Clusters that the first FAT has something in, from 0, read by the tests' own reader. */
-const clustersInUse = (path: string, offset: number): Run[] => {
+/** Clusters that a FAT (default: the first) has something in, from 0, read by the tests' own reader. */
+export const clustersInUse = (
+  path: string,
+  { offset = 0, table = 0 }: { readonly offset?: number; readonly table?: number } = {},
+): Run[] => {
   const { bits, clusterCount, tables, tableLength } = placesOf(path, offset);
   const device = openFile(path);
   try {
-    const bytes = Buffer.from(device.read(tables[0]!, tableLength));
+    const bytes = Buffer.from(device.read(tables[table]!, tableLength));
     const entry = (index: number): number => {
       if (bits === 32) return bytes.readUInt32LE(index * 4) & 0x0fffffff;
       if (bits === 16) return bytes.readUInt16LE(index * 2);
@@ -50,5 +53,5 @@ const clustersInUse = (path: string, offset: number): Run[] => {
  */
 export const fatOwnersClusters = (path: string, offset = 0): Run[] => {
   const held = entriesOfContainers(path, offset).map(({ start, length }) => ({ start: start - 2, length }));
-  return [...subtract(clustersInUse(path, offset), normalise(held))];
+  return [...subtract(clustersInUse(path, { offset }), normalise(held))];
 };

@@ -22,11 +22,18 @@ import { NtfsVolume } from '../../../rescue/fs/ntfs/volume.ts';
 import { MIB } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
-import { makeNtfs, mountNtfs } from './volumes.ts';
+import { type MakeOptions, makeNtfs, mountNtfs } from './volumes.ts';
 
 /** A small volume in memory that holds one of everything. */
 export const smallVolume = (cleanup: Cleanup, clusterSize = 4096): MemoryDevice => {
-  const path = makeNtfs(join(temporaryFolder(cleanup), 'volume'), { size: 6 * MIB, clusterSize });
+  const path = join(temporaryFolder(cleanup), 'volume');
+  makeSmallVolume(cleanup, path, { size: 6 * MIB, clusterSize });
+  return MemoryDevice.of(Uint8Array.from(readFileSync(path)));
+};
+
+/** The same in a file. */
+export const makeSmallVolume = (cleanup: Cleanup, path: string, options: MakeOptions): void => {
+  makeNtfs(path, options);
   const mount = mountNtfs(cleanup, path);
   const at = (...parts: string[]): string => join(mount.path, ...parts);
   for (const name of ['a', 'b']) writeFileSync(at(name), name.repeat(9000));
@@ -41,7 +48,6 @@ export const smallVolume = (cleanup: Cleanup, clusterSize = 4096): MemoryDevice 
   mkdirSync(at('.holdfast'));
   writeFileSync(at('.holdfast', 'a.hfi'), new Uint8Array(50_000));
   mount.unmount();
-  return MemoryDevice.of(Uint8Array.from(readFileSync(path)));
 };
 
 /** Replaces the last word of every stride by the update sequence number, as on the disk. */

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
@@ -267,4 +267,35 @@ test('a compressed hibernation file is refused, as is a folder in the place of a
     patch(volume.device, (editor) => release(editor, { name, time: TIME }));
   t.is(codeOf(releasing('x')), 'corrupt:ntfs.not-file');
   t.is(codeOf(releasing('y')), 'refused:release.not-found');
+});
+
+test('more than 2048 folders inside each other are not walked', (t) => {
+  const path = makeNtfs(join(temporaryFolder(t), 'volume'), { size: 12 * MIB });
+  const mount = mountNtfs(t, path);
+  const [tree, above] = [join(mount.path, 'tree'), join(mount.path, 'above')];
+  // From the bottom up: no path is ever long.
+  const raise = (levels: number): void => {
+    for (let level = 0; level < levels; level += 1) {
+      mkdirSync(above);
+      renameSync(tree, join(above, 'd'));
+      renameSync(above, tree);
+    }
+  };
+  mkdirSync(tree);
+  // The root is a level, too.
+  raise(2046);
+  mount.unmount();
+  const walked = (): number => {
+    let count = 0;
+    for (const { path: each } of openNtfs(MemoryDevice.of(readFileSync(path))).walk())
+      if (each.startsWith('/tree')) count += 1;
+    return count;
+  };
+  t.is(walked(), 2047);
+  const again = mountNtfs(t, path);
+  renameSync(join(again.path, 'tree'), join(again.path, 'lower'));
+  mkdirSync(join(again.path, 'tree'));
+  renameSync(join(again.path, 'lower'), join(again.path, 'tree', 'd'));
+  again.unmount();
+  t.is(codeOf(walked), 'unsupported:ntfs.too-deep');
 });

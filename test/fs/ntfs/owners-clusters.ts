@@ -9,7 +9,8 @@ import { runsByNtfscluster } from './volumes.ts';
 /** What a claim lets grow and no release makes smaller: $MFT with its bitmap, and the index of the root. */
 const GROWING = [0, 5];
 
-const setBits = (bytes: Uint8Array, count: number): Run[] => {
+/** Bits of a bitmap that are set, of the first `count`. */
+export const setBits = (bytes: Uint8Array, count: number): Run[] => {
   const runs: Run[] = [];
   for (let start = 0; start < count; start += 1)
     if (((bytes[start >> 3]! >> (start & 7)) & 1) === 1) runs.push({ start, length: 1 });
