@@ -5,6 +5,8 @@ import { attempt, isFault } from './hostile/attempt.ts';
 import { fixtures } from './hostile/fixtures.ts';
 import { fuzz } from './hostile/fuzz.ts';
 import { HOSTILE } from './hostile/part.ts';
+import { playScene } from './hostile/scenes/scene.ts';
+import { GENUINE } from './hostile/scenes/scenes.ts';
 import { supervise } from './hostile/supervise.ts';
 import { targetNamed } from './hostile/targets.ts';
 import { textParser } from './hostile/text-parser.ts';
@@ -25,6 +27,13 @@ test('what once broke something does not any more', async (t) => {
     meter.end();
     t.false(isFault(result), name);
   }
+});
+
+test('the proof can fail: a scene whose image is genuine is one that was restored', async (t) => {
+  const { faults } = await playScene(GENUINE, t);
+  t.is(faults.length, 2);
+  t.regex(faults[0]!, /latest: restored/);
+  t.regex(faults[1]!, /not as it was/);
 });
 
 /** A parser with the given fault, one letter deep. */
@@ -68,7 +77,10 @@ test('the proof can fail: a hang, a heap without end and a thread that dies are 
     ['memory', 'limit'],
     ['exit', 'crash'],
   ] as const) {
-    const { findings } = await supervise({ target, seed: 1, executions: 1 }, program);
+    const { findings } = await supervise({ target, seed: 1, executions: 1 }, program, {
+      time: 500,
+      heap: 32,
+    });
     t.like(findings, [{ kind, input: 'the last input' }], target);
   }
 });

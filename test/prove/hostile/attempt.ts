@@ -55,7 +55,7 @@ export const simplest = async <Input>(
   parser: Parser<Input>,
   input: Input,
   fault: Fault,
-  meter: AllocationMeter,
+  tried: (input: Input) => Promise<string | Fault>,
 ): Promise<Input> => {
   const signature = signatureOf(fault);
   let best = input;
@@ -65,7 +65,7 @@ export const simplest = async <Input>(
     for (const candidate of parser.simpler(best)) {
       tries += 1;
       if (tries > MOST_TRIES) return best;
-      const result = await attempt(parser, candidate, meter);
+      const result = await tried(candidate);
       if (!isFault(result) || signatureOf(result) !== signature) continue;
       best = candidate;
       better = true;

@@ -13,7 +13,7 @@ const result = await withCleanup(async (cleanup) => {
   return fuzz(parser, {
     executions: work.executions,
     seed: work.seed,
-    onInput: (encode) => mailbox.put(encode()),
+    onInput: (encode, again) => mailbox.put(encode(), again),
   });
 });
 parentPort?.postMessage(result);

@@ -17,8 +17,8 @@ export interface Finding {
 export interface FuzzOptions {
   readonly executions: number;
   readonly seed: number;
-  /** Called before each execution with the input. */
-  readonly onInput?: (encode: () => Plain) => void;
+  /** Called before each attempt with the input. `again`: it is no new one, and no execution that counts. */
+  readonly onInput?: (encode: () => Plain, again: boolean) => void;
 }
 
 export interface Fuzzed {
@@ -64,10 +64,14 @@ export const fuzz = async <Input>(parser: Parser<Input>, options: FuzzOptions): 
     if (corpus.length < CORPUS) corpus.push(input);
     else corpus[parser.seeds.length + random.below(CORPUS - parser.seeds.length)] = input;
   };
+  /** Whoever watches the time of one input has to hear of each attempt: hundreds together may take as long as one must not. */
+  const tried = (input: Input, again: boolean) => {
+    options.onInput?.(() => parser.encode(input), again);
+    return attempt(parser, input, meter);
+  };
   const execute = async (input: Input): Promise<boolean> => {
-    options.onInput?.(() => parser.encode(input));
     const from = performance.now();
-    const result = await attempt(parser, input, meter);
+    const result = await tried(input, false);
     const took = performance.now() - from;
     if (took > SLOW * usual) slow.add(input);
     usual += (Math.min(took, SLOW * usual) - usual) / 64;
@@ -77,7 +81,7 @@ export const fuzz = async <Input>(parser: Parser<Input>, options: FuzzOptions): 
       const known = findings.get(signature);
       if (known !== undefined) findings.set(signature, { ...known, times: known.times + 1 });
       else {
-        const simple = await simplest(parser, input, result, meter);
+        const simple = await simplest(parser, input, result, (each) => tried(each, true));
         findings.set(signature, { ...result, input: parser.encode(simple), times: 1 });
       }
       return false;
@@ -92,7 +96,7 @@ export const fuzz = async <Input>(parser: Parser<Input>, options: FuzzOptions): 
     if (only !== undefined && more.length === 0) return keep(only);
     const half = inputs.length >> 1;
     for (const part of [inputs.slice(0, half), inputs.slice(half)]) {
-      for (const input of part) await attempt(parser, input, meter);
+      for (const input of part) await tried(input, true);
       const ran = coverage.take();
       if (!coverage.isNews(ran)) continue;
       await keepNews(part);

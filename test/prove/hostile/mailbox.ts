@@ -7,7 +7,8 @@ import type { Plain } from '../part.ts';
 const ROOM = 256 * KIB;
 const COUNT = 0;
 const LENGTH = 1;
-const HEAD = 8;
+const ATTEMPTS = 2;
+const HEAD = 12;
 
 export class Mailbox {
   readonly memory: SharedArrayBuffer;
@@ -16,16 +17,17 @@ export class Mailbox {
 
   constructor(memory: SharedArrayBuffer = new SharedArrayBuffer(HEAD + ROOM)) {
     this.memory = memory;
-    this.#numbers = new Int32Array(memory, 0, 2);
+    this.#numbers = new Int32Array(memory, 0, 3);
     this.#text = new Uint8Array(memory, HEAD);
   }
 
-  /** The next input. One that is too long is left out. */
-  put(input: Plain): void {
+  /** The next input, or one that is tried once more. One that is too long is left out. */
+  put(input: Plain, again = false): void {
     const text = JSON.stringify(input);
     // Counted first: a length that is not zero belongs to this input or the next.
     Atomics.store(this.#numbers, LENGTH, 0);
-    Atomics.add(this.#numbers, COUNT, 1);
+    if (!again) Atomics.add(this.#numbers, COUNT, 1);
+    Atomics.add(this.#numbers, ATTEMPTS, 1);
     if (text.length * 3 > ROOM) return;
     const { written } = new TextEncoder().encodeInto(text, this.#text);
     Atomics.store(this.#numbers, LENGTH, written);
@@ -34,6 +36,11 @@ export class Mailbox {
   /** Inputs so far. */
   get count(): number {
     return Atomics.load(this.#numbers, COUNT);
+  }
+
+  /** Attempts so far: each input once, and again to see which of many made the news, or what a fault needs. */
+  get attempts(): number {
+    return Atomics.load(this.#numbers, ATTEMPTS);
   }
 
   /** The latest input, if it was short enough. */

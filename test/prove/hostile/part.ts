@@ -1,6 +1,8 @@
 import type { Depth, Part, Piece, PieceResult, Plain } from '../part.ts';
 import { fixtureLines } from './fixtures.ts';
 import type { Finding, Fuzzed } from './fuzz.ts';
+import { playScene } from './scenes/scene.ts';
+import { SCENES, sceneNamed } from './scenes/scenes.ts';
 import { supervise, type Work } from './supervise.ts';
 import { TARGETS } from './targets.ts';
 
@@ -19,12 +21,20 @@ const LEAST_TOGETHER = 1_000_000;
 const PIECES = 4;
 /** Of each target in `npm test`. */
 const SAMPLE = 40;
+/** Of the scenes, in `npm test`. */
+const SAMPLE_SCENES = 1;
 
 const workOf = (target: string, depth: Depth, seed: number): Work[] => {
   if (depth === 'sample') return [{ target, seed, executions: SAMPLE }];
   const executions = Math.ceil((EXECUTIONS[target] ?? LEAST_EACH) / PIECES);
   return Array.from({ length: PIECES }, (_, index) => ({ target, seed: seed * 1000 + index, executions }));
 };
+
+const scenesOf = (depth: Depth): Piece[] =>
+  SCENES.slice(0, depth === 'sample' ? SAMPLE_SCENES : SCENES.length).map(({ name }) => ({
+    name: `scene: ${name}`,
+    work: { scene: name },
+  }));
 
 const faultOf = (target: string, { kind, times, message, input }: Finding): string =>
   [`${kind}, ${times} times: ${message}`, ...fixtureLines(target, input)].join('\n');
@@ -50,25 +60,31 @@ interface Detail {
   readonly largest: number;
 }
 
-/** Hostile bytes for every parser: `npm run prove -- hostile`. */
+const runWork = async (asked: Work): Promise<PieceResult> => {
+  const fuzzed = await supervise(asked);
+  const { functions, untouchedBlocks, outcomes, largest } = fuzzed;
+  const detail: Detail = { target: asked.target, functions, untouchedBlocks, outcomes, largest };
+  return {
+    counts: countsOf(asked.target, fuzzed),
+    faults: fuzzed.findings.map((finding) => faultOf(asked.target, finding)),
+    detail: detail as unknown as Plain,
+  };
+};
+
+/** Hostile bytes for every parser, and images that must not be believed: `npm run prove -- hostile`. */
 export const HOSTILE: Part = {
   name: 'hostile',
-  pieces: (depth, seed) =>
-    TARGETS.flatMap(({ name }) =>
+  pieces: (depth, seed) => [
+    ...scenesOf(depth),
+    ...TARGETS.flatMap(({ name }) =>
       workOf(name, depth, seed).map(
         (work): Piece => ({ name: `${name}, seed ${work.seed}`, work: work as unknown as Plain }),
       ),
     ),
-  run: async ({ work }): Promise<PieceResult> => {
-    const asked = work as unknown as Work;
-    const fuzzed = await supervise(asked);
-    const { functions, untouchedBlocks, outcomes, largest } = fuzzed;
-    const detail: Detail = { target: asked.target, functions, untouchedBlocks, outcomes, largest };
-    return {
-      counts: countsOf(asked.target, fuzzed),
-      faults: fuzzed.findings.map((finding) => faultOf(asked.target, finding)),
-      detail: detail as unknown as Plain,
-    };
+  ],
+  run: ({ work }, cleanup): Promise<PieceResult> => {
+    const asked = work as unknown as Work | { readonly scene: string };
+    return 'scene' in asked ? playScene(sceneNamed(asked.scene), cleanup) : runWork(asked);
   },
   report: (all, sum, depth) => {
     const least =
@@ -89,6 +105,13 @@ export const HOSTILE: Part = {
         { what: 'crashes', value: sum('crashes'), most: 0 },
         { what: 'hangs', value: sum('hangs'), most: 0 },
         { what: 'limits exceeded', value: sum('limits'), most: 0 },
+        {
+          what: 'scenes with images that must not be believed',
+          value: sum('scenes'),
+          least: depth === 'full' ? SCENES.length : SAMPLE_SCENES,
+        },
+        { what: 'requests for them, all refused', value: sum('requests in scenes') },
+        { what: 'restored, or a byte written', value: sum('believed in scenes'), most: 0 },
       ],
       tables: [
         {

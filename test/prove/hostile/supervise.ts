@@ -9,25 +9,29 @@ export interface Work {
   readonly executions: number;
 }
 
-/** Milliseconds of processor time that one input may take. The seeds, whole, take some. */
-export const MOST_TIME = 5000;
-/** Milliseconds by the clock: others may use the machine too. */
-const MOST_CLOCK = 60_000;
+export interface Limits {
+  /** Milliseconds of processor time that one input may take. The seeds, whole, take some. */
+  readonly time: number;
+  /** MiB of the thread's heap. */
+  readonly heap: number;
+}
+
+const LIMITS: Limits = { time: 5000, heap: 256 };
+/** Milliseconds by the clock, for those that wait for what never comes. It is long: others may use the machine too. */
+const MOST_CLOCK = 600_000;
 const LOOK = 250;
-/** MiB of the thread's heap. */
-export const MOST_HEAP = 256;
 
 const WORKER = new URL('./fuzz-worker.ts', import.meta.url);
 
 /** What became of a thread: its result, or why it had none. */
 type End = Fuzzed | { readonly lost: Finding };
 
-const runThread = (work: Work, program: URL): Promise<End & { readonly inputs: number }> =>
+const runThread = (work: Work, program: URL, limits: Limits): Promise<End & { readonly inputs: number }> =>
   new Promise((resolve, reject) => {
     const mailbox = new Mailbox();
     const worker = new Worker(program, {
       workerData: { work, memory: mailbox.memory },
-      resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP },
+      resourceLimits: { maxOldGenerationSizeMb: limits.heap },
     });
     let seen = 0;
     let since = performance.now();
@@ -41,9 +45,9 @@ const runThread = (work: Work, program: URL): Promise<End & { readonly inputs: n
     const lose = (kind: Finding['kind'], message: string): void =>
       end({ lost: { kind, message, input: mailbox.latest(), times: 1 } });
     const timer = setInterval(() => {
-      const { count } = mailbox;
-      if (count !== seen || count === 0) {
-        seen = count;
+      const { attempts } = mailbox;
+      if (attempts !== seen || attempts === 0) {
+        seen = attempts;
         since = performance.now();
         usedBefore = process.cpuUsage();
         return;
@@ -51,7 +55,7 @@ const runThread = (work: Work, program: URL): Promise<End & { readonly inputs: n
       const { user, system } = process.cpuUsage(usedBefore);
       const used = (user + system) / 1000;
       const clock = performance.now() - since;
-      if (used > MOST_TIME || clock > MOST_CLOCK)
+      if (used > limits.time || clock > MOST_CLOCK)
         lose('hang', `took ${Math.round(used)} ms of processor time, ${Math.round(clock)} ms by the clock`);
     }, LOOK);
     worker.once('message', (result: Fuzzed) => end(result));
@@ -81,14 +85,18 @@ const NOTHING: Fuzzed = {
 /** Times that a thread is lost before the piece is given up. */
 const MOST_LOST = 5;
 
-/** Tries the inputs in a thread of its own, which is ended when one of them takes too long or too much memory; another goes on. `program`: tests have their own. */
-export const supervise = async (work: Work, program: URL = WORKER): Promise<Fuzzed> => {
+/** Tries the inputs in a thread of its own, which is ended when one of them takes too long or too much memory; another goes on. `program`, `limits`: tests have their own. */
+export const supervise = async (
+  work: Work,
+  program: URL = WORKER,
+  limits: Limits = LIMITS,
+): Promise<Fuzzed> => {
   let total = NOTHING;
   const lost: Finding[] = [];
   while (total.executions < work.executions && lost.length < MOST_LOST) {
     const left = work.executions - total.executions;
     const next = { ...work, seed: work.seed + lost.length * 7919, executions: left };
-    const { inputs, ...end } = await runThread(next, program);
+    const { inputs, ...end } = await runThread(next, program, limits);
     if ('lost' in end) {
       lost.push(end.lost);
       total = { ...total, executions: total.executions + inputs };

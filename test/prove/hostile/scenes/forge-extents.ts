@@ -23,9 +23,13 @@ export interface Place {
   readonly size: number;
 }
 
+const isIn = (start: number, length: number, extent: Extent): boolean =>
+  start >= extent.start && start + length <= extent.start + extent.length;
+
 /**
  * Makes all anchors of an image say that its slots lie elsewhere, and both commit records vouch for that: every checksum and digest on the way to the
- * slots is right. `partition` is where the partition lies in the file.
+ * slots is right. Data that would lie where no extent is any more is gone: otherwise the slots, which say themselves where they are, would be put together
+ * to what the image was. `partition` is where the partition lies in the file.
  */
 export const forgeExtents = (
   file: string,
@@ -52,6 +56,8 @@ export const forgeExtents = (
     for (let index = 0; index < slotCount; index += 1) {
       const home = homes.homeOf(index);
       const header = parseSlotHeader(device.read(home, SLOT_HEADER_SIZE), home);
+      if (header.kind === 'data' && !forged.some((extent) => isIn(home, slotSize, extent)))
+        device.write(home, new Uint8Array(slotSize));
       if (header.kind !== 'anchor') continue;
       const payload = device.read(home + SLOT_HEADER_SIZE, header.payloadLength);
       const body = {

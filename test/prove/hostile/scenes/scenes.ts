@@ -16,7 +16,8 @@ const forgedInFreeSpace: Scene = {
     const workshop = duplicate(file, `${file}.workshop`);
     const image = await imageOf(workshop, 'f0');
     put(file, take(workshop, image.extents));
-    return { file, unattended: ['latest', image.id], attended: ['latest', image.id] };
+    // A person may name one that no file holds.
+    return { file, unattended: ['latest', image.id], attended: ['latest'] };
   },
 };
 
@@ -86,10 +87,12 @@ const total = (extents: readonly Extent[]): number => extents.reduce((sum, { len
 
 const forgedExtents = (surroundings: Surroundings): Scene[] => [
   withForgedExtents('into themselves', surroundings, ({ extents, slotSize }) => {
+    // The second half of the slots is the first half.
     const { start } = extents[0]!;
+    const half = Math.floor(total(extents) / slotSize / 2) * slotSize;
     return [
-      { start, length: total(extents) - slotSize },
-      { start, length: slotSize },
+      { start, length: total(extents) - half },
+      { start, length: half },
     ];
   }),
   withForgedExtents('at another container', surroundings, ({ extents, slotSize }, [other]) => {
@@ -105,6 +108,17 @@ const forgedExtents = (surroundings: Surroundings): Scene[] => [
     { start: size, length: total(extents) - slotSize },
   ]),
 ];
+
+/** An image like any other: asked for without a person, it comes back. Not among the scenes: it shows that one can fail. */
+export const GENUINE: Scene = {
+  name: 'a genuine image, surroundings lost',
+  stage: async (cleanup, file) => {
+    ordinaryDisk(cleanup, file);
+    const image = await imageOf(file, 'f0');
+    loseAllBut(file, [image]);
+    return { file, unattended: ['latest'], attended: [] };
+  },
+};
 
 /** Images that nobody may believe without asking a person. */
 export const SCENES: readonly Scene[] = [
