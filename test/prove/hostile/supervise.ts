@@ -40,6 +40,8 @@ const runThread = (work: Work, program: URL, limits: Limits): Promise<End & { re
     const end = (result: End): void => {
       clearInterval(timer);
       worker.removeAllListeners();
+      // It may run out of memory while it is being ended.
+      worker.on('error', () => {});
       void worker.terminate().then(() => resolve({ ...result, inputs: mailbox.count }));
     };
     const lose = (kind: Finding['kind'], message: string): void =>
