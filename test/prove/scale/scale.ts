@@ -13,7 +13,7 @@ import { COMMANDS, type Command, ScaleSide, SIDES, type SideResult, type Taken }
 const MOST_MEMORY_MIB = 256;
 /** Time for each gigabyte in use, large against small. */
 const MOST_RATIO = 1.3;
-/** Commands that move what is in use. How long a search takes is a matter of the disk's size. */
+/** Commands that move what is in use. How long a list takes has nothing to do with it. */
 const BY_SIZE: readonly Command[] = ['create', 'verify', 'restore'];
 
 interface Detail {
@@ -48,7 +48,6 @@ const run = async (piece: Piece, cleanup: Cleanup): Promise<PieceResult> => {
   }
   for (const side of sides) {
     side.check();
-    await side.search();
     side.remove();
   }
   const [small, large] = sides.map(({ result }) => result);

@@ -1,9 +1,8 @@
-import { closeSync, existsSync, openSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ImageResult, ListResult } from '../../../rescue/job/results.ts';
-import { MIB } from '../../../rescue/units.ts';
+import { forget } from '../../bench/cache.ts';
 import { measure } from '../../bench/measure.ts';
-import { forget } from '../../fs/fat/patching.ts';
 import { type Cleanup, withCleanup } from '../../support/cleanup.ts';
 import { attachLoop } from '../../support/loop.ts';
 import { compareFolders } from './compare.ts';
@@ -12,8 +11,8 @@ import type { ScaleKind } from './kinds.ts';
 export const SIDES = ['small', 'large'] as const;
 export type Side = (typeof SIDES)[number];
 
-/** What is measured, in this order. `search`: `list` once the file system cannot be read any more. */
-export const COMMANDS = ['create', 'list', 'verify', 'restore', 'search'] as const;
+/** What is measured, in this order. */
+export const COMMANDS = ['create', 'list', 'verify', 'restore'] as const;
 export type Command = (typeof COMMANDS)[number];
 
 /** What one run took. */
@@ -41,7 +40,7 @@ export class ScaleSide {
     used: 0,
     stored: 0,
     compared: 0,
-    taken: { create: [], list: [], verify: [], restore: [], search: [] },
+    taken: { create: [], list: [], verify: [], restore: [] },
   };
   readonly faults: string[] = [];
   readonly #kind: ScaleKind;
@@ -69,8 +68,7 @@ export class ScaleSide {
     return await withCleanup(async (cleanup) => {
       forget(this.#volume);
       const { device } = attachLoop(cleanup, this.#volume);
-      const word = command === 'search' ? 'list' : command;
-      const all = [this.#program, word, device, ...words, '--json', '--progress', 'none'];
+      const all = [this.#program, command, device, ...words, '--json', '--progress', 'none'];
       const { seconds, cpu, peak, stdout } = await measure(cleanup, '"$@"', all);
       this.result.taken[command].push({ seconds, cpu, peak });
       return JSON.parse(stdout) as T;
@@ -116,25 +114,14 @@ export class ScaleSide {
     }
   }
 
-  /** Finds the image when the file system is gone. The volume is of no use afterwards. */
-  async search(): Promise<void> {
-    const file = openSync(this.#volume, 'r+');
-    try {
-      writeSync(file, Buffer.alloc(MIB, 0xa5), 0, MIB, 0);
-    } finally {
-      closeSync(file);
-    }
-    this.#mustBeListed('search', await this.#take<ListResult>('search'));
-  }
-
   /** Gives back the room that it takes. */
   remove(): void {
     for (const path of [this.#volume, this.#restored]) if (existsSync(path)) rmSync(path);
   }
 
-  #mustBeListed(command: Command, { images }: ListResult, id?: string): void {
+  #mustBeListed(command: Command, { images }: ListResult, id: string): void {
     const committed = images.filter(({ state }) => state === 'committed');
-    if (committed.length !== 1 || (id !== undefined && committed[0]!.id !== id))
+    if (committed.length !== 1 || committed[0]!.id !== id)
       this.#fault(`${command}: ${JSON.stringify(images)}`);
   }
 
