@@ -1,8 +1,9 @@
+import { endurance } from './endurance/endurance.ts';
 import type { Part } from './part.ts';
 import { scale } from './scale/scale.ts';
 
 /** All parts of the proof, in the order of RELIABILITY.md. */
-export const PARTS: readonly Part[] = [scale];
+export const PARTS: readonly Part[] = [scale, endurance];
 
 /** Throws for a name that no part has. */
 export const partNamed = (name: string): Part => {
