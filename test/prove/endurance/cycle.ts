@@ -1,6 +1,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { complement, normalise, subtract } from '../../../rescue/bytes/runs.ts';
+import { isHoldfastError } from '../../../rescue/errors.ts';
+import type { RestoreResult } from '../../../rescue/job/results.ts';
 import { type Extent, KIB, MIB } from '../../../rescue/units.ts';
 import { extentsOf } from '../../job/cycle.ts';
 import { listImages, makeImageAt, NOW, restoreImage, verifyImage } from '../../job/requests.ts';
@@ -72,6 +74,21 @@ export class Endurance {
     if (statSync(this.#path).mtimeMs !== before) this.#count('killed while writing');
   }
 
+  /**
+   * As `restore` does it unasked. A file system that is damaged, but not where it is recognised, may seem never to have listed the image: then
+   * the program says that a person has to name it. Throws if it wants anything else.
+   */
+  async #restore(id: string): Promise<RestoreResult> {
+    try {
+      return await restoreImage(this.#path);
+    } catch (error) {
+      if (!isHoldfastError(error, 'refused') || !error.message.includes(`--image ID: ${id.slice(0, 8)}`))
+        throw error;
+      this.#count('named by hand');
+      return await restoreImage(this.#path, { image: id });
+    }
+  }
+
   /** Returns what is wrong after this cycle. */
   async cycle(index: number): Promise<string[]> {
     const volume = this.#volume;
@@ -90,7 +107,7 @@ export class Endurance {
     damage(path, wreckedRanges(wreck, statSync(path).size, roll), extentsOf(image.extents), seed);
     this.#count(wreck);
     if (roll() < 0.2) this.#killed(400 + roll() * 1600, ['restore', path]);
-    const restored = await restoreImage(path);
+    const restored = await this.#restore(image.id);
     const say = (text: string): number => faults.push(`after ${wreck} was wrecked and restored: ${text}`);
     if (restored.image.id !== image.id) say(`image ${restored.image.id} was restored, not ${image.id}`);
     for (const each of volume.faults(path)) say(each);

@@ -43,6 +43,10 @@ const report = (
       { what: 'cycles', value: sum('cycles'), least: cycles, most: cycles },
       { what: 'cycles that leaked a cluster', value: sum('cycles that leaked'), least: 0, most: 0 },
       { what: 'files that came back different', value: sum('files that differ'), least: 0, most: 0 },
+      {
+        what: 'restores for which the image had to be named, as the program said',
+        value: sum('named by hand'),
+      },
       { what: 'commands killed first', value: sum('killed'), ...(isFull ? { least: 50 } : {}) },
       {
         what: 'of these, killed when they had begun to write',
