@@ -82,7 +82,7 @@ export class Endurance {
     try {
       return await restoreImage(this.#path);
     } catch (error) {
-      if (!isHoldfastError(error, 'refused') || !error.message.includes(`--image ID: ${id.slice(0, 8)}`))
+      if (!isHoldfastError(error, 'not-found') || error.detail.wayOut?.includes(id.slice(0, 8)) !== true)
         throw error;
       this.#count('named by hand');
       return await restoreImage(this.#path, { image: id });
