@@ -9,13 +9,16 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { type HoldfastError, isHoldfastError } from '../../../rescue/errors.ts';
 import { extDriver } from '../../../rescue/fs/ext/ext.ts';
+import { KIB } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { e2fsckClean, e2fsckPreen } from '../../support/judges.ts';
 import { everythingSaid, mustRun, run } from '../../support/run.ts';
@@ -58,6 +61,28 @@ export const layFile = (path: string, device: MemoryDevice): void => {
   }
 };
 
+const PIECE = 64 * KIB;
+const ZEROS = Buffer.alloc(PIECE);
+
+/** A medium with the content of a file; pieces of zeros take no memory. Thousands are made: nothing else is kept of it. */
+export const liftFile = (path: string, sectorSize = 512): MemoryDevice => {
+  const device = new MemoryDevice(statSync(path).size, sectorSize);
+  const buffer = Buffer.alloc(PIECE);
+  const file = openSync(path, 'r');
+  try {
+    for (let at = 0; at < device.size; ) {
+      const count = readSync(file, buffer, 0, PIECE, at);
+      if (count === 0) throw new Error(`${path} ends at ${at}`);
+      const piece = buffer.subarray(0, count);
+      if (Buffer.compare(piece, ZEROS.subarray(0, count)) !== 0) device.write(at, piece);
+      at += count;
+    }
+  } finally {
+    closeSync(file);
+  }
+  return device;
+};
+
 /** Files, folders' files and links below a folder by path, but for entries that `isLeftOut`. */
 export const digestsBelow = (top: string, isLeftOut: (entry: string) => boolean): Contents => {
   const found = new Map<string, string>();
@@ -95,7 +120,7 @@ export class Court {
   }
 
   lift(sectorSize = 512): MemoryDevice {
-    return MemoryDevice.of(readFileSync(this.path), sectorSize);
+    return liftFile(this.path, sectorSize);
   }
 
   /** What is wrong with the medium as it stands: `e2fsck -fn` and every file against `tree`. */
