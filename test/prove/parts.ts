@@ -1,7 +1,8 @@
+import { cuts } from './cuts/cuts.ts';
 import type { Part } from './part.ts';
 
 /** All parts of the proof, in the order of RELIABILITY.md. */
-export const PARTS: readonly Part[] = [];
+export const PARTS: readonly Part[] = [cuts];
 
 /** Throws for a name that no part has. */
 export const partNamed = (name: string): Part => {

@@ -83,7 +83,7 @@ export const creating = async (
       log.add('run again', await attempt(() => again(cut.device.snapshot())));
       // What is in free clusters makes no difference to an owner, checked or not.
       const comers = isUnseen ? (cut.torn ? [] : owners.slice(0, 1)) : owners;
-      for (const owner of comers) await afterOwner(world, cut.device, owner, again, log);
+      for (const owner of comers) await afterOwner(world, cut, owner, again, log);
     },
   };
 };

@@ -69,7 +69,7 @@ export const mending = async (
       log.add('after repair', await attempt(() => afterRepair(world, cut)));
       log.again += 1;
       log.add('run again', await attempt(() => again(cut.device.snapshot())));
-      for (const owner of owners) await afterOwner(world, cut.device, owner, again, log);
+      for (const owner of owners) await afterOwner(world, cut, owner, again, log);
     },
   };
 };

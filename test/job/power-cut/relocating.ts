@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { intersect, totalLength } from '../../../rescue/bytes/runs.ts';
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
@@ -155,7 +155,8 @@ const ownerGoesOn = ({ court, volume }: Crossing, copy: ByteOffset, cut: MemoryD
   }
   court.own((folder) => {
     ownersWork(folder);
-    writeFileSync(join(folder, 'much'), noiseSource('much')(2 * MIB));
+    const { bavail, bsize } = statfsSync(folder);
+    writeFileSync(join(folder, 'much'), noiseSource('much')(Math.min(2 * MIB, (bavail * bsize) / 2)));
   });
   return true;
 };

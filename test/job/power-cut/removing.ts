@@ -87,7 +87,7 @@ export const removing = async (cleanup: Cleanup, context: JobContext, volume: Vo
       log.add('after repair', await attempt(() => afterRepair(world, cut)));
       log.again += 1;
       log.add('run again', await attempt(() => again(cut.device.snapshot())));
-      for (const owner of owners) await afterOwner(world, cut.device, owner, again, log);
+      for (const owner of owners) await afterOwner(world, cut, owner, again, log);
     },
   };
 };

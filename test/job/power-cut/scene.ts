@@ -89,25 +89,35 @@ const runAfterOwner = async (
   return faults.length > 0 ? faults : runAfterOwner(court, again, court.lift(), tree, true);
 };
 
-/** The owner's system ran before the command was run again, which is judged. `tree`: files as they were before. */
+/**
+ * The owner's system ran before the command was run again, which is judged. `tree`: files as they were before. What it does not mount
+ * as it was left, it checks first: only what is torn, or a volume of which the court knows that it never is.
+ */
 export const afterOwner = async (
   { court, tree }: { readonly court: Court; readonly tree: Contents },
-  cut: MemoryDevice,
+  cut: Cut,
   owner: Owner,
   again: Again,
   log: Log,
 ): Promise<void> => {
-  const judged = `owner in between, ${owner}`;
+  const { device, torn } = cut;
+  const work = (): Contents | undefined => {
+    court.lay(device);
+    if (owner === 'unchecked') {
+      const files = court.tryToOwn(ownersWork);
+      if (files !== undefined) return files;
+      if (!torn && !court.isNeverMounted(device)) return undefined;
+    }
+    court.faultsWhenMended(device, tree);
+    return court.own(ownersWork);
+  };
   const judge = async (): Promise<string[]> => {
-    if (court.needsUs(cut)) return [];
-    court.lay(cut);
-    if (owner === 'unchecked' && court.isNeverMounted(cut))
-      return court.mounts() ? ['mounted, though it should not be'] : [];
-    if (owner === 'checked') court.faultsWhenMended(cut, tree);
-    const files = court.own(ownersWork);
+    if (court.needsUs(device)) return [];
+    const files = work();
+    if (files === undefined) return ["the owner's system does not mount the volume"];
     log.owned += 1;
     log.again += 1;
     return runAfterOwner(court, again, court.lift(), files, false);
   };
-  log.add(judged, await attempt(judge));
+  log.add(`owner in between, ${owner}`, await attempt(judge));
 };
