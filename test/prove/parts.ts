@@ -2,10 +2,11 @@ import { cuts } from './cuts/cuts.ts';
 import { endurance } from './endurance/endurance.ts';
 import { foreign } from './foreign/part.ts';
 import type { Part } from './part.ts';
+import { planted } from './planted/planted.ts';
 import { scale } from './scale/scale.ts';
 
 /** All parts of the proof, in the order of RELIABILITY.md. */
-export const PARTS: readonly Part[] = [cuts, foreign, scale, endurance];
+export const PARTS: readonly Part[] = [cuts, foreign, scale, endurance, planted];
 
 /** Throws for a name that no part has. */
 export const partNamed = (name: string): Part => {
