@@ -63,6 +63,12 @@ const SAMPLED = new Map<string, Omit<SweepOptions, 'seed'>>([
     title,
     { tears: true, subsets: 1, most: 4, owners: BOTH.slice(0, 1) },
   ]),
+  ...['create, replacing: FAT32', 'create, replacing: NTFS', 'verify --repair (as a copy): ext2'].map(
+    (title): [string, Omit<SweepOptions, 'seed'>] => [
+      title,
+      { tears: true, subsets: 1, most: 3, owners: BOTH.slice(0, 1) },
+    ],
+  ),
 ]);
 
 const samplePieces = (seed: number): Piece[] =>
