@@ -10,6 +10,7 @@ import type { JobContext } from './context.ts';
 import { type DigestTask, OUTPUT_AT } from './frame-task.ts';
 import { batchFrames } from './frames.ts';
 import { extentsOf } from './verify-image.ts';
+import type { Written } from './write-different.ts';
 import { type Destination, type FinalView, framesFor, touchFrame } from './write-image.ts';
 
 /** Reading back what a restore wrote, from the medium, not from the page cache. */
@@ -51,7 +52,8 @@ const splitByChange = (destination: Destination, final: FinalView | undefined, e
 
 /**
  * Reads everything that was written back from the medium and compares it: whole frames by the SHA-256 that was taken when
- * the image was made, parts and changes byte by byte. `skip` is what was lost, by log position. Throws `io` (`read-back`).
+ * the image was made, parts and changes byte by byte. `skip` is what was lost, by log position. Frames of which nothing was `written` were
+ * compared with the medium before, and are left out. Throws `io` (`read-back`).
  */
 export const readBackFrames = async (
   context: JobContext,
@@ -59,7 +61,13 @@ export const readBackFrames = async (
   destinations: readonly Destination[],
   final: FinalView | undefined,
   skip: SpanSet,
+  written: ReadonlyMap<Device, Written>,
 ): Promise<void> => {
+  const extentsWritten = new Map([...written].map(([device, { extents }]) => [device, extents]));
+  const isUntouched = ({ device }: Destination, extents: readonly Extent[]): boolean => {
+    const touched = extentsWritten.get(device);
+    return touched !== undefined && !extents.some((extent) => touched.intersects(extent));
+  };
   const log = image.log(16);
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));
   const expected = new Map<object, { readonly digest: Uint8Array; readonly offset: ByteOffset }[]>();
@@ -82,6 +90,7 @@ export const readBackFrames = async (
           const extents = extentsOf(frame);
           done += frame.length;
           touchFrame(context, 'verified', frame);
+          if (isUntouched(destination, extents)) continue;
           if (!frame.zero && skip.has(frame.entries[0]!.logOffset)) continue;
           const splits = extents.map((extent) => splitByChange(destination, view, extent));
           if (frame.zero) {
