@@ -246,8 +246,7 @@ const commitIn = (
 ): Commit | undefined => {
   const indices = [1, ...(traces.slotCount === undefined ? [] : [mutableBIndex(traces.slotCount)])];
   const placed = indices
-    // A slot count of one, which somebody made up, has no second place.
-    .filter((index) => index >= 0 && index < homes.slotCount && isPlaced(homes, index, device.size))
+    .filter((index) => index < homes.slotCount && isPlaced(homes, index, device.size))
     .map((index) => homes.homeOf(index));
   const [first] = placed;
   return first === undefined ? undefined : readCommit(device, [first, placed.at(-1)!], imageId)?.commit;

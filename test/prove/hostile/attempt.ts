@@ -42,6 +42,9 @@ export const attempt = async <Input>(
     // Nobody swallows an error of ours that the parser did not: it may say that memory ran out.
     if (isHoldfastError(error)) return { kind: 'crash', message: `not expected here: ${describe(error)}` };
     return { kind: 'crash', message: describe(error) };
+  } finally {
+    // What was asked for in vain must not count for whoever makes the next input.
+    meter.begin();
   }
 };
 
