@@ -41,7 +41,7 @@ export class Pipeline {
   #dead: Error | undefined;
 
   constructor(workers = Math.min(MAX_WORKERS, availableParallelism())) {
-    // While each worker has a task, as many wait to be done, as many are being written out, and one is being filled.
+    // While each worker has a task, as many wait to be done, as many have been done, and others are being filled, all at once.
     this.#regions = workers * 4 + 4;
     this.#memory = allocatePageAligned(this.#regions * REGION_SIZE);
     this.#workers = Array.from({ length: workers }, () => this.#start());

@@ -11,6 +11,7 @@ import type { JobContext } from './context.ts';
 import { type DigestTask, OUTPUT_AT } from './frame-task.ts';
 import { batchFrames } from './frames.ts';
 import { extentsOf } from './verify-image.ts';
+import type { Written } from './write-different.ts';
 import { type Destination, type FinalView, framesFor, touchFrame } from './write-image.ts';
 import { decodeXzBlocking } from './xz-blocking.ts';
 
@@ -53,7 +54,8 @@ const splitByChange = (destination: Destination, final: FinalView | undefined, e
 
 /**
  * Reads everything that was written back from the medium and compares it: whole frames by the SHA-256 that was taken when
- * the image was made, parts and changes byte by byte. `skip` is what was lost, by log position. Throws `io` (`read-back`).
+ * the image was made, parts and changes byte by byte. `skip` is what was lost, by log position. Frames of which nothing was `written` were
+ * compared with the medium before, and are left out. Throws `io` (`read-back`).
  */
 export const readBackFrames = async (
   context: JobContext,
@@ -61,7 +63,13 @@ export const readBackFrames = async (
   destinations: readonly Destination[],
   final: FinalView | undefined,
   skip: SpanSet,
+  written: ReadonlyMap<Device, Written>,
 ): Promise<void> => {
+  const extentsWritten = new Map([...written].map(([device, { extents }]) => [device, extents]));
+  const isUntouched = ({ device }: Destination, extents: readonly Extent[]): boolean => {
+    const touched = extentsWritten.get(device);
+    return touched !== undefined && !extents.some((extent) => touched.intersects(extent));
+  };
   const log = image.log(16);
   // Not the final view: of that, more may count as lost than the frames that are lost.
   const held = new ImageView(image, decodeXzBlocking);
@@ -86,6 +94,7 @@ export const readBackFrames = async (
           const extents = extentsOf(frame);
           done += frame.length;
           touchFrame(context, 'verified', frame);
+          if (isUntouched(destination, extents)) continue;
           if (!frame.zero && skip.has(frame.entries[0]!.logOffset)) continue;
           const splits = extents.map((extent) => splitByChange(destination, view, extent));
           if (frame.zero) {

@@ -71,11 +71,11 @@ export const writeRestored = async (
     .map((space): Destination => ({ space, device: partition, allowed }));
   const skip = lost.log;
   const failIfNew = lostLater(skip);
-  await writeFrames(context, image, destinations, final, failIfNew);
+  const written = await writeFrames(context, image, destinations, final, failIfNew);
   writeChanges(partition, final, recognition);
   partition.flush();
   if (verifyAfter) {
-    await readBackFrames(context, image, destinations, final, skip);
+    await readBackFrames(context, image, destinations, final, skip, written);
     await readBackChanges(partition, { ...final, changed: new SpanSet(outside(final.changed, recognition)) });
   }
   if (place.disk !== undefined && table !== undefined) {
@@ -85,7 +85,8 @@ export const writeRestored = async (
       await writeFrames(context, image, part, undefined, failIfNew);
       place.disk.flush();
     }
-    if (verifyAfter) await readBackFrames(context, image, ranges.whole, undefined, skip);
+    // Little, and written in two parts: all of it is read back.
+    if (verifyAfter) await readBackFrames(context, image, ranges.whole, undefined, skip, new Map());
     releaseLostImages(context, place.disk, companions);
     writeTable(place.disk, table);
   }

@@ -1,4 +1,4 @@
-import type { SpanSet } from '../bytes/runs.ts';
+import { normalise, SpanSet } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
 import { allSettled, readUncachedSoon, writeSoon } from '../device/soon.ts';
 import { type ByteLength, type ByteOffset, type Extent, KIB } from '../units.ts';
@@ -9,6 +9,35 @@ import { type ByteLength, type ByteOffset, type Extent, KIB } from '../units.ts'
 export interface Piece {
   readonly offset: ByteOffset;
   readonly bytes: Uint8Array;
+}
+
+/** Extents that are remembered at most; each takes some 100 bytes. */
+const MOST_REMEMBERED = 50_000;
+
+/**
+ * What was written of one device. The rest was compared with what the medium holds, so that it need not be read back. When there is too
+ * much to remember, everything counts as written.
+ */
+export class Written {
+  #extents: { start: number; length: number }[] | undefined = [];
+  /** Bytes. */
+  total = 0;
+
+  add(start: ByteOffset, length: ByteLength): void {
+    this.total += length;
+    const last = this.#extents?.at(-1);
+    if (last !== undefined && last.start + last.length === start) last.length += length;
+    else this.#extents?.push({ start, length });
+    if (this.#extents !== undefined && this.#extents.length > MOST_REMEMBERED) {
+      const joined = normalise(this.#extents).map(({ start, length }) => ({ start, length }));
+      this.#extents = joined.length > MOST_REMEMBERED / 2 ? undefined : joined;
+    }
+  }
+
+  /** Undefined: anything may have been written. */
+  get extents(): SpanSet | undefined {
+    return this.#extents && new SpanSet(this.#extents);
+  }
 }
 
 /** What is compared and written at least. */
@@ -45,39 +74,57 @@ function* differences(wanted: Uint8Array, found: Uint8Array): Generator<Extent> 
   if (open !== undefined) yield open;
 }
 
-/**
- * Writes what differs of a piece; of one that differs at both ends, everything, without a look at the rest. `scratch` is the
- * caller's, at least 64 KiB, and not used by anybody else meanwhile. Returns the bytes that were written. Throws `io`.
- */
-export const writeDifferent = async (
-  device: Device,
-  piece: Piece,
-  scratch: Uint8Array,
-): Promise<ByteLength> => {
-  const { offset, bytes } = piece;
-  if (
-    bytes.length > SHORT &&
-    (await differs(device, piece, 0, GRAIN, scratch)) &&
-    (await differs(device, piece, bytes.length - GRAIN, bytes.length, scratch))
-  ) {
-    await writeSoon(device, offset, bytes);
-    return bytes.length;
+/** Writes what differs of a device's content. Pieces may be written at the same time. */
+export class DifferentWriter {
+  readonly written = new Written();
+  readonly #device: Device;
+  /** Whether the piece before was there already, so that the next one probably is, too. */
+  #wasThere = false;
+
+  constructor(device: Device) {
+    this.#device = device;
   }
-  let written = 0;
-  for (let at = 0; at < bytes.length; at += scratch.length) {
-    const wanted = bytes.subarray(at, at + scratch.length);
-    const found = scratch.subarray(0, wanted.length);
-    await readUncachedSoon(device, offset + at, found);
-    const parts = [...differences(wanted, found)];
-    await allSettled(
-      parts.map(({ start, length }) =>
-        writeSoon(device, offset + at + start, wanted.subarray(start, start + length)),
-      ),
+
+  /**
+   * Writes what differs of a piece; of one that differs at both ends, everything, without a look at the rest. `scratch` is the
+   * caller's, at least 64 KiB, and not used by anybody else meanwhile. Throws `io`.
+   */
+  async write(piece: Piece, scratch: Uint8Array): Promise<void> {
+    const { offset, bytes } = piece;
+    if (bytes.length > SHORT && !this.#wasThere && (await this.#differsAtBothEnds(piece, scratch))) {
+      await this.#put(offset, bytes);
+      return;
+    }
+    let differed = 0;
+    for (let at = 0; at < bytes.length; at += scratch.length) {
+      const wanted = bytes.subarray(at, at + scratch.length);
+      const found = scratch.subarray(0, wanted.length);
+      await readUncachedSoon(this.#device, offset + at, found);
+      const parts = [...differences(wanted, found)];
+      await allSettled(
+        parts.map(({ start, length }) =>
+          this.#put(offset + at + start, wanted.subarray(start, start + length)),
+        ),
+      );
+      differed += parts.reduce((sum, { length }) => sum + length, 0);
+    }
+    this.#wasThere = differed < bytes.length / 2;
+  }
+
+  async #put(offset: ByteOffset, bytes: Uint8Array): Promise<void> {
+    // Counted before: what is under way when power or the device goes may have been written.
+    this.written.add(offset, bytes.length);
+    await writeSoon(this.#device, offset, bytes);
+  }
+
+  async #differsAtBothEnds(piece: Piece, scratch: Uint8Array): Promise<boolean> {
+    const { length } = piece.bytes;
+    return (
+      (await differs(this.#device, piece, 0, GRAIN, scratch)) &&
+      (await differs(this.#device, piece, length - GRAIN, length, scratch))
     );
-    written += parts.reduce((sum, { length }) => sum + length, 0);
   }
-  return written;
-};
+}
 
 /** Cuts pieces down to what may be written, and joins those that adjoin both on disk and in memory. */
 export class PieceList {

@@ -9,7 +9,7 @@ import { type ByteLength, type Extent, MIB } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { framesOf, type MappedFrame, readFrames } from './frames.ts';
 import { extentsOf } from './verify-image.ts';
-import { type Piece, PieceList, writeDifferent } from './write-different.ts';
+import { DifferentWriter, type Piece, PieceList, type Written } from './write-different.ts';
 
 /** Where the content of one address space goes. */
 export interface Destination {
@@ -64,8 +64,13 @@ const overlay = (final: FinalView | undefined, extent: Extent, bytes: Uint8Array
 
 /** What one batch of frames has to write, by destination. */
 class BatchWriter {
+  readonly #writers: ReadonlyMap<Device, DifferentWriter>;
   readonly #zeros: { readonly device: Device; readonly piece: Piece }[] = [];
   readonly #content = new Map<Destination, PieceList>();
+
+  constructor(writers: ReadonlyMap<Device, DifferentWriter>) {
+    this.#writers = writers;
+  }
 
   addZeros(destination: Destination, extent: Extent): void {
     // Where a claim changes a cluster of zeros, the change is written with the other changes.
@@ -82,16 +87,12 @@ class BatchWriter {
     list.add(piece);
   }
 
-  /** Returns the bytes that were written. `scratch` is as long as the content, and 64 KiB longer. */
-  async write(scratch: Uint8Array): Promise<ByteLength> {
+  /** `scratch` is as long as the content, and 64 KiB longer. */
+  async write(scratch: Uint8Array): Promise<void> {
     let used = 0;
-    let written = 0;
     const writes: Promise<void>[] = [];
-    const begin = async (device: Device, piece: Piece, part: Uint8Array): Promise<void> => {
-      const length = await writeDifferent(device, piece, part);
-      // Not in one expression: others count meanwhile.
-      written += length;
-    };
+    const begin = (device: Device, piece: Piece, part: Uint8Array): Promise<void> =>
+      this.#writers.get(device)!.write(piece, part);
     for (const [{ device }, { pieces }] of this.#content) {
       for (const piece of pieces) {
         writes.push(begin(device, piece, scratch.subarray(used, used + piece.bytes.length)));
@@ -103,13 +104,12 @@ class BatchWriter {
       for (const { device, piece } of this.#zeros) await begin(device, piece, left);
     };
     await allSettled([...writes, zeros()]);
-    return written;
   }
 }
 
 /**
  * Writes all frames to their destinations in disk order. `final` applies to the partition's own spaces. Every frame was checked in
- * this job before; those that cannot be decoded any more are reported and left out. Returns how many bytes were written.
+ * this job before; those that cannot be decoded any more are reported and left out. Returns what was written, by device.
  */
 export const writeFrames = async (
   context: JobContext,
@@ -117,15 +117,15 @@ export const writeFrames = async (
   destinations: readonly Destination[],
   final: FinalView | undefined,
   onLost: (frame: MappedFrame, reason: string) => void,
-): Promise<ByteLength> => {
+): Promise<ReadonlyMap<Device, Written>> => {
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));
+  const writers = new Map(destinations.map(({ device }) => [device, new DifferentWriter(device)]));
   const total = image.rawBytes;
   let done = 0;
-  let written = 0;
   const finalFor = (space: AddressSpace) => (space.of === 'partition' ? final : undefined);
   context.progress('write', 0, total);
   await readFrames(context, image, framesFor(image, destinations), false, async (frames, scratch) => {
-    const batch = new BatchWriter();
+    const batch = new BatchWriter(writers);
     for (const { frame, raw, fault } of frames) {
       done += frame.length;
       touchFrame(context, 'written', frame);
@@ -142,10 +142,9 @@ export const writeFrames = async (
       }
     }
     context.progress('write', Math.min(done, total), total);
-    const length = await batch.write(scratch);
-    written += length;
+    await batch.write(scratch);
   });
-  return written;
+  return new Map([...writers].map(([device, { written }]) => [device, written]));
 };
 
 /** Writes the stretches in which the final view differs from the image, but for `except`. */

@@ -163,7 +163,8 @@ export class SlotCollector {
       traces.journal = { first: Math.min(first, index), last: Math.max(last, index) };
     }
     if (kind === 'mutable' && index > 1) traces.slotCount = index + 2;
-    if (kind === 'anchor' && header.nextHome === header.home) traces.slotCount = index + 1;
+    // Before the last anchor come the first one and two mutable slots: whoever says otherwise made it up.
+    if (kind === 'anchor' && index > 2 && header.nextHome === header.home) traces.slotCount = index + 1;
   }
 
   /** Notes the slots that continue a run in one direction and counts them. */

@@ -63,7 +63,7 @@ test('first everything, then nothing, then only what changed', (t) => {
   t.like(setup(), { exit: 0, calls: [], stderr: '' });
   writeFileSync(path('package-lock.json'), '{"lock": 2}\n');
   t.is(setup().calls.length, 1);
-  t.regex(setup('bench').calls.at(-1)!, /partclone zstd ntfs-3g$/);
+  t.regex(setup('bench').calls.at(-1)!, /install --no-install-recommends .*\bpartclone\b/);
 });
 
 test('npm packages are installed again after an installation that failed or was cut off', (t) => {

@@ -14,38 +14,47 @@ const count = (items: Iterable<unknown>): number => {
   return 0;
 };
 
+/** Everything that reads, step by step: `attempt` runs each. What a step gives is the number of its complaints. */
+export const readSteps = (
+  driver: FileSystemDriver,
+  device: ReadableDevice,
+  attempt: (step: () => number) => void,
+): void => {
+  attempt(() => count([probeFileSystem(device)]));
+  attempt(() => {
+    const fileSystem = driver.open(device);
+    const { geometry } = fileSystem;
+    for (const { start, length } of [...geometry.outside, ...geometry.recognition])
+      if (start < 0 || start + length > device.size) throw new RangeError('outside of the device');
+    attempt(() => count(fileSystem.allocation()));
+    attempt(() => count(fileSystem.blank()));
+    attempt(() => count(fileSystem.bad()));
+    attempt(() => count(fileSystem.reserved()));
+    attempt(() => {
+      for (const entry of fileSystem.walk()) attempt(() => count(entry.runs()));
+      return 0;
+    });
+    attempt(() => count(fileSystem.excludes()));
+    attempt(() => count(fileSystem.containers()));
+    attempt(() => count(fileSystem.unusedBootSectors()));
+    attempt(() => fileSystem.refusals().length);
+    attempt(() => fileSystem.check().length);
+    attempt(() => count(Object.keys(fileSystem.parameters())));
+    return 0;
+  });
+};
+
 /** Everything that reads. Gives how many complaints there were; only typed errors may come out. */
 export const readAll = (driver: FileSystemDriver, device: ReadableDevice): number => {
   const started = performance.now();
   let complaints = 0;
-  const tolerate = (read: () => number): void => {
+  readSteps(driver, device, (read) => {
     try {
       complaints += read();
     } catch (error) {
       if (!isHoldfastError(error)) throw error;
       complaints += 1;
     }
-  };
-  tolerate(() => count([probeFileSystem(device)]));
-  tolerate(() => {
-    const fileSystem = driver.open(device);
-    const { geometry } = fileSystem;
-    for (const { start, length } of [...geometry.outside, ...geometry.recognition])
-      if (start < 0 || start + length > device.size) throw new RangeError('outside of the device');
-    tolerate(() => count(fileSystem.allocation()));
-    tolerate(() => count(fileSystem.blank()));
-    tolerate(() => count(fileSystem.bad()));
-    tolerate(() => {
-      for (const entry of fileSystem.walk()) tolerate(() => count(entry.runs()));
-      return 0;
-    });
-    tolerate(() => count(fileSystem.excludes()));
-    tolerate(() => count(fileSystem.containers()));
-    tolerate(() => count(fileSystem.unusedBootSectors()));
-    tolerate(() => fileSystem.refusals().length);
-    tolerate(() => fileSystem.check().length);
-    tolerate(() => count(Object.keys(fileSystem.parameters())));
-    return 0;
   });
   const took = performance.now() - started;
   if (took > PATIENCE) throw new Error(`took ${took} ms`);

@@ -7,19 +7,12 @@ import { readJournal, writeJournal } from '../../rescue/image/journal.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { removeFrom } from '../../rescue/job/remove.ts';
 import { MIB } from '../../rescue/units.ts';
+import { faultsOfImages, imagesOn, sameExtents } from './power-cut/images.ts';
 import { cutsOf } from './power-cut/medium.ts';
 import { attempt, Log } from './power-cut/report.ts';
-import {
-  accessTo,
-  faultsOfImages,
-  imagesOn,
-  makeImage,
-  makeWorld,
-  sameExtents,
-  type World,
-} from './power-cut/world.ts';
+import { accessTo, makeImage, makeWorld, type World } from './power-cut/world.ts';
 
-const WHOLE_WRITES = { sample: 1, subsets: 0, tornSample: Number.MAX_SAFE_INTEGER };
+const WHOLE_WRITES = { seed: 1, tears: false, subsets: 0 };
 
 /** The medium as it stands before event `cut`, everything written so far on it. */
 const mediumBefore = (before: MemoryDevice, events: readonly DeviceEvent[], cut: number): MemoryDevice => {
@@ -56,9 +49,8 @@ test('a journal left by one cut run is not finished over another that was cut', 
   const removing = await recorded(before, (device) => removeFactory(context, device, world));
   const log = new Log();
   const from = removing.findIndex(isSuperblock);
-  for (const cut of cutsOf(before, removing, { everyFrom: from, ...WHOLE_WRITES })) {
-    if (cut.events < from) continue;
-    log.next(cut.what);
+  for (const cut of cutsOf(before, removing, { from, ...WHOLE_WRITES })) {
+    log.next(cut);
     log.add(
       'run again',
       await attempt(async () => {

@@ -11,7 +11,7 @@ import { KIB, type Run } from '../../rescue/units.ts';
 import { overwriteWithNoise, sameBytes } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { extentsOf } from './cycle.ts';
-import { faultsOfImage } from './power-cut/world.ts';
+import { faultsOfImage } from './power-cut/images.ts';
 import { listImages, makeImage, removeImage, restoreImage } from './requests.ts';
 import { type Edit, SEQUENCE_VOLUMES, type SequenceVolume } from './sequence-volumes.ts';
 

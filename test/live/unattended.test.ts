@@ -1,10 +1,5 @@
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { parseKernelCommandLine } from '../../rescue/cli/kernel-cmdline.ts';
-import { BACKGROUND_JOBS } from '../../rescue/job/background.ts';
-import { disks } from '../../rescue/job/disks.ts';
-import type { AllJobs } from '../../rescue/job/jobs.ts';
-import { runUnattended, type UnattendedOutcome } from '../../rescue/unattended.ts';
 import { MIB } from '../../rescue/units.ts';
 import { extentsOf, treeMustBe } from '../job/cycle.ts';
 import { makeImage } from '../job/requests.ts';
@@ -15,61 +10,9 @@ import { digestOf, overwriteWithNoise } from '../support/noise.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
 import { wrecked } from './disks.ts';
+import { jobsOn, runWith } from './unattended-run.ts';
 
 /** The run without a person, on loop devices and with the real jobs; only the clock and the keys are the test's. */
-
-interface Heard {
-  readonly outcome: UnattendedOutcome;
-  readonly said: string;
-  /** What was shown as progress. */
-  readonly shown: string;
-}
-
-interface Script {
-  readonly jobs: AllJobs;
-  readonly options: string;
-  /** Called with everything that is said or shown; gives a key that is pressed now. */
-  readonly press?: (text: string) => string | undefined;
-}
-
-const runWith = async ({ jobs, options, press }: Script): Promise<Heard> => {
-  const said: string[] = [];
-  const shown: string[] = [];
-  const listeners = new Set<(key: string) => void>();
-  let clock = 0;
-  const hear = (text: string, where: string[]): void => {
-    where.push(text);
-    const key = press?.(text);
-    if (key !== undefined) for (const listener of listeners) listener(key);
-  };
-  const parsed = parseKernelCommandLine(`holdfast.mode=unattended ${options}`);
-  if (parsed.errors.length > 0) throw parsed.errors[0];
-  const outcome = await runUnattended(parsed.options, {
-    jobs,
-    say: (text) => hear(text, said),
-    show: (text) => hear(text, shown),
-    note: () => {},
-    onKey: (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    sleep: async (time) => {
-      clock += time;
-    },
-    now: () => clock,
-    resolve: (path) => path,
-  });
-  return { outcome, said: said.join('\n'), shown: shown.join('') };
-};
-
-/** The real jobs, on a machine that has these disks only. */
-const jobsOn = (loops: readonly Loop[]): AllJobs => ({
-  ...BACKGROUND_JOBS,
-  disks: async () => {
-    const all = await disks();
-    return { disks: all.disks.filter(({ path }) => loops.some(({ device }) => device === path)) };
-  },
-});
 
 interface Machine {
   readonly file: string;

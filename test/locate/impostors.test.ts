@@ -31,24 +31,9 @@ import { noiseSource, sameBytes } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
+import { machine, put, take, wipeTable } from './planting.ts';
 
 const uuidOf = (number: number): string => `0f8a7b6c-1d2e-4f30-9a5b-00000000000${number}`;
-
-type Extents = ImageSummary['extents'];
-
-/** Bytes of a container where it lies, to be put back later. */
-const take = (file: string, extents: Extents): Map<number, Uint8Array> => {
-  const device = openFile(file);
-  const taken = new Map(extents.map(([start, length]) => [start, device.read(start, length)] as const));
-  device.close();
-  return taken;
-};
-
-const put = (file: string, taken: ReadonlyMap<number, Uint8Array>): void => {
-  const handle = openSync(file, 'r+');
-  for (const [start, bytes] of taken) writeSync(handle, bytes, 0, bytes.length, start);
-  closeSync(handle);
-};
 
 /** Only the data slots of the first half, as a writer leaves them that was cut off. */
 const halfWritten = (taken: ReadonlyMap<number, Uint8Array>): Map<number, Uint8Array> => {
@@ -61,14 +46,6 @@ const halfWritten = (taken: ReadonlyMap<number, Uint8Array>): Map<number, Uint8A
     }
   if (half.size === 0) throw new Error('no data slot');
   return half;
-};
-
-/** A disk of a virtual machine: a table, and a partition with an image in it. */
-const machine = async (t: ExecutionContext, folder: string, name: string) => {
-  const file = join(folder, name);
-  const [place] = makeDisk(t, file, { size: 14 * MIB, table: 'gpt', partitions: [{ size: 11 * MIB }] });
-  makeVolume(file, { offset: place!.start, size: place!.size, blockSize: 1024, uuid: uuidOf(9) });
-  return { file, image: (await makeImage(file)).image };
 };
 
 interface Scene {
@@ -150,12 +127,6 @@ const stated = (images: readonly ImageSummary[]): Map<string, string[]> => {
   const all = new Map<string, string[]>();
   for (const { id, state } of images) all.set(id, [...(all.get(id) ?? []), state].sort());
   return all;
-};
-
-const wipeTable = (file: string, size: number): void => {
-  const handle = openSync(file, 'r+');
-  for (const at of [0, size - 34 * 512]) writeSync(handle, Buffer.alloc(34 * 512), 0, 34 * 512, at);
-  closeSync(handle);
 };
 
 test.serial('ten images among impostors and leftovers of every sort', async (t) => {

@@ -50,10 +50,12 @@ const main = async (): Promise<void> => {
       seed: wholeNumber('seed', values.seed),
       jobs: values.jobs === undefined ? undefined : wholeNumber('jobs', values.jobs),
       only: values.only,
-      onOutcome: ({ piece, result, seconds }, done, of) =>
-        say(
-          `${part.name} ${done}/${of}: ${piece.name}, ${seconds.toFixed(1)} s${result.faults.length === 0 ? '' : `, ${result.faults.length} FAULTS`}`,
-        ),
+      onOutcome: ({ piece, result, seconds }, done, of) => {
+        const faults = result.faults.length === 0 ? '' : `, ${result.faults.length} FAULTS`;
+        say(`${part.name} ${done}/${of}: ${piece.name}, ${seconds.toFixed(1)} s${faults}`);
+        // At once: the end may be hours away.
+        for (const fault of result.faults) say(`FAULT ${part.name}: ${piece.name}: ${fault}`);
+      },
     });
     const lines = sectionLines(proof, on);
     process.stdout.write(`${[`## ${part.name}`, '', ...lines, ''].join('\n')}\n`);

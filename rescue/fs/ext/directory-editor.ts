@@ -91,6 +91,14 @@ export class DirectoryEditor {
   addLinks(difference: 1 | -1): void {
     const { links } = this.#inode;
     if (links === 1) return;
+    if (links + difference < 0) {
+      throw corrupt('a folder that is there has no links', {
+        code: 'ext.links',
+        structure: this.#structure,
+        expected: 'at least 1',
+        found: links,
+      });
+    }
     if (difference === 1 && links >= LINK_MAX) {
       if (!this.context.volume.has('dir_nlink')) {
         throw refused(`the root folder holds ${links - 2} folders, as many as it can`, {

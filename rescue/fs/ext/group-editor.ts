@@ -293,6 +293,14 @@ export class GroupEditor {
     this.#inodes -= 1;
     if (isDirectory) state.usedDirectories += 1;
     const used = inodesPerGroup - state.unusedInodes;
+    if (used < 0) {
+      throw corrupt('a group has more unused inodes than inodes', {
+        code: 'ext.group-unused-inodes',
+        structure: 'group descriptor',
+        expected: `at most ${inodesPerGroup}`,
+        found: state.unusedInodes,
+      });
+    }
     if (index >= used) {
       this.#zeroInodes(state, used, index);
       state.unusedInodes = inodesPerGroup - index - 1;

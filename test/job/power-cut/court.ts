@@ -9,16 +9,19 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  readSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { type HoldfastError, isHoldfastError } from '../../../rescue/errors.ts';
 import { extDriver } from '../../../rescue/fs/ext/ext.ts';
+import { KIB } from '../../../rescue/units.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { e2fsckClean, e2fsckPreen } from '../../support/judges.ts';
-import { everythingSaid, mustRun, run } from '../../support/run.ts';
+import { everythingSaid, mustRun, type RunResult, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 
 /** Files by path, each with a digest of its content; folders and links too. */
@@ -58,6 +61,28 @@ export const layFile = (path: string, device: MemoryDevice): void => {
   }
 };
 
+const PIECE = 64 * KIB;
+const ZEROS = Buffer.alloc(PIECE);
+
+/** A medium with the content of a file; pieces of zeros take no memory. Thousands are made: nothing else is kept of it. */
+export const liftFile = (path: string, sectorSize = 512): MemoryDevice => {
+  const device = new MemoryDevice(statSync(path).size, sectorSize);
+  const buffer = Buffer.alloc(PIECE);
+  const file = openSync(path, 'r');
+  try {
+    for (let at = 0; at < device.size; ) {
+      const count = readSync(file, buffer, 0, PIECE, at);
+      if (count === 0) throw new Error(`${path} ends at ${at}`);
+      const piece = buffer.subarray(0, count);
+      if (Buffer.compare(piece, ZEROS.subarray(0, count)) !== 0) device.write(at, piece);
+      at += count;
+    }
+  } finally {
+    closeSync(file);
+  }
+  return device;
+};
+
 /** Files, folders' files and links below a folder by path, but for entries that `isLeftOut`. */
 export const digestsBelow = (top: string, isLeftOut: (entry: string) => boolean): Contents => {
   const found = new Map<string, string>();
@@ -95,7 +120,7 @@ export class Court {
   }
 
   lift(sectorSize = 512): MemoryDevice {
-    return MemoryDevice.of(readFileSync(this.path), sectorSize);
+    return liftFile(this.path, sectorSize);
   }
 
   /** What is wrong with the medium as it stands: `e2fsck -fn` and every file against `tree`. */
@@ -189,20 +214,33 @@ export class Court {
 
   /** All files, as somebody else's program reads them, into the folder `dump`. */
   protected copyOut(): void {
-    mustRun('debugfs', ['-R', `rdump / ${this.dump}`, this.path]);
+    // -c: without a look at the bitmaps, which may be wrong until a check. It ends with 0 whatever it meets.
+    const said = mustRun('debugfs', ['-c', '-R', `rdump / ${this.dump}`, this.path]);
+    if (/not open/.test(said.stderr)) throw new Error(everythingSaid(said));
   }
 
-  /** Mounts the scratch file for writing, as the owner's system would, and lets `change` work in it. */
-  own(change: (folder: string) => void): Contents {
+  /** The owner's system mounts the scratch file and lets `change` work in it. Files as they are then; undefined: it does not mount. */
+  tryToOwn(change: (folder: string) => void): Contents | undefined {
     const folder = join(temporaryFolder(this.cleanup), 'mounted');
     mkdirSync(folder);
-    // The loop device goes with the mount.
-    mustRun('mount', ['-o', 'loop', this.path, folder]);
+    if (this.mountForWriting(folder).exit !== 0) return undefined;
     try {
       change(folder);
     } finally {
       mustRun('umount', [folder]);
     }
     return this.contents();
+  }
+
+  /** The loop device goes with the mount. */
+  protected mountForWriting(folder: string): RunResult {
+    return run('mount', ['-o', 'loop', this.path, folder]);
+  }
+
+  /** The same of a volume that has to mount. */
+  own(change: (folder: string) => void): Contents {
+    const contents = this.tryToOwn(change);
+    if (contents === undefined) throw new Error("the owner's system does not mount the volume");
+    return contents;
   }
 }

@@ -34,7 +34,7 @@ export class FatCourt extends Court {
   }
 
   /** Copies everything out, lets `change` work on that, and does the same to the volume. */
-  override own(change: (folder: string) => void): Contents {
+  override tryToOwn(change: (folder: string) => void): Contents {
     const before = this.contents();
     change(this.dump);
     const found = (path: string) => lstatSync(join(this.dump, path), { throwIfNoEntry: false });

@@ -19,13 +19,16 @@ export interface Cut {
 }
 
 export interface CutOptions {
-  /** Events from here on are cut one by one; earlier ones only at flushes and every `sample`th write. */
-  readonly everyFrom: number;
-  readonly sample: number;
-  /** How many random subsets of the unflushed sectors are tried at each cut. */
+  /** Other places and other subsets for another seed. */
+  readonly seed: number;
+  /** Events before this one are not cut at. Default 0. */
+  readonly from?: number;
+  /** Whether the write at which power failed is torn too. */
+  readonly tears: boolean;
+  /** How many subsets of what was not flushed are tried at each cut: of whole writes and of sectors, by turns. */
   readonly subsets: number;
-  /** Of torn writes and of what a write cache may leave, one in so many is tried. */
-  readonly tornSample: number;
+  /** Only cuts before every `of`th write, beginning with write `index`: all shares together are all cuts. */
+  readonly share?: { readonly index: number; readonly of: number } | undefined;
 }
 
 const sectorsOf = (offset: number, data: Uint8Array, unit: number): Sector[] => {
@@ -55,18 +58,32 @@ const put = (device: MemoryDevice, sectors: Iterable<Sector>): MemoryDevice => {
   return device;
 };
 
+const SEEDED_PLACES = 3;
+
 /** Parts of a write that may be all of it that reached the medium. */
-const tornParts = (sectors: readonly Sector[]): [string, Sector[]][] => {
-  if (sectors.length < 2) return [];
-  const middle = sectors.length >> 1;
+const tornParts = (sectors: readonly Sector[], seed: string): [string, readonly Sector[]][] => {
+  const count = sectors.length;
+  if (count < 2) return [];
+  const middle = count >> 1;
+  const seeded = Array.from(
+    { length: SEEDED_PLACES },
+    (_, index) => 1 + (hash('sha256', `${seed} ${index}`, 'buffer').readUInt32LE() % (count - 1)),
+  );
   return [
-    ['only its first sector', sectors.slice(0, 1)],
-    ['only its last sector', sectors.slice(-1)],
+    ...[...new Set([1, middle, count - 1, ...seeded])].map((length): [string, readonly Sector[]] => [
+      `the first ${length} of ${count} sectors`,
+      sectors.slice(0, length),
+    ]),
     ['only a middle sector', sectors.slice(middle, middle + 1)],
-    ['its first half', sectors.slice(0, middle)],
-    ['its second half', sectors.slice(middle)],
-    ['all but its last sector', sectors.slice(0, -1)],
+    ['only its second half', sectors.slice(middle)],
+    ['only its last sector', sectors.slice(-1)],
   ];
+};
+
+/** Of what was not flushed, a part that a disk's cache may have kept: whole writes, or sectors of them. */
+const survivorsOf = (pending: readonly (readonly Sector[])[], seed: string, whole: boolean): Sector[] => {
+  const survives = coins(seed);
+  return whole ? pending.filter(() => survives()).flat() : pending.flat().filter(() => survives());
 };
 
 /**
@@ -77,16 +94,14 @@ const tornParts = (sectors: readonly Sector[]): [string, Sector[]][] => {
 export function* cutsOf(
   before: MemoryDevice,
   events: readonly DeviceEvent[],
-  options: CutOptions,
+  { seed, from = 0, tears, subsets, share }: CutOptions,
 ): Generator<Cut> {
   const unit = before.sectorSize;
   /** Everything flushed, and everything written. */
   let durable = before.snapshot();
   let written = before.snapshot();
-  let pending: Sector[] = [];
+  let pending: Sector[][] = [];
   const seen = new Set<string>();
-  let torn = 0;
-  const isTried = (): boolean => torn++ % options.tornSample === 0;
   const fresh = (device: MemoryDevice): boolean => {
     const key = contentOf(before, device);
     if (seen.has(key)) return false;
@@ -97,35 +112,29 @@ export function* cutsOf(
   for (let index = 0; index <= events.length; index += 1) {
     const event = events[index];
     if (event?.type === 'read') continue;
-    const close = index >= options.everyFrom;
-    if (close || event?.type !== 'write' || writes % options.sample === 0) {
+    if (index >= from && (share === undefined || writes % share.of === share.index)) {
       const where = `before event ${index} (write ${writes})`;
       const whole = written.snapshot();
       if (fresh(whole)) yield { what: where, events: index, torn: false, device: whole };
-      if (event?.type === 'write' && close) {
-        for (const [part, sectors] of tornParts(sectorsOf(event.offset, event.data, unit))) {
+      if (event?.type === 'write' && tears) {
+        const parts = tornParts(sectorsOf(event.offset, event.data, unit), `${seed} ${index}`);
+        for (const [part, sectors] of parts) {
           const device = put(written.snapshot(), sectors);
           if (fresh(device))
             yield { what: `${where}, of which ${part}`, events: index + 1, torn: true, device };
         }
       }
-      if (pending.length > 1 || event?.type === 'flush') {
-        for (let seed = 0; close && seed < options.subsets; seed += 1) {
-          const survives = coins(`${index} ${seed}`);
-          const device = put(
-            durable.snapshot(),
-            pending.filter(() => survives()),
-          );
-          if (fresh(device) && isTried())
-            yield { what: `${where}, cache ${seed}`, events: index, torn: true, device };
-        }
+      for (let nth = 0; pending.length > 0 && nth < subsets; nth += 1) {
+        const kept = survivorsOf(pending, `${seed} ${index} ${nth}`, nth % 2 === 0);
+        const device = put(durable.snapshot(), kept);
+        if (fresh(device)) yield { what: `${where}, cache ${nth}`, events: index, torn: true, device };
       }
     }
     if (event?.type === 'write') {
       writes += 1;
       const sectors = sectorsOf(event.offset, event.data, unit);
       put(written, sectors);
-      pending.push(...sectors);
+      pending.push(sectors);
     } else if (event?.type === 'flush') {
       durable = written.snapshot();
       written = durable.snapshot();

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { MemoryDevice } from '../../../rescue/device/memory.ts';
 import { type HoldfastError, isHoldfastError } from '../../../rescue/errors.ts';
 import { openNtfs } from '../../../rescue/fs/ntfs/filesystem.ts';
-import { everythingSaid, mustRun, run } from '../../support/run.ts';
+import { everythingSaid, mustRun, type RunResult, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { type Contents, Court, digestsBelow } from './court.ts';
 
@@ -128,15 +128,7 @@ export class NtfsCourt extends Court {
     }
   }
 
-  override own(change: (folder: string) => void): Contents {
-    const folder = this.#mountPoint();
-    const mounted = mountBy(this.path, folder, 'rw');
-    if (mounted.exit !== 0) throw new Error(everythingSaid(mounted));
-    try {
-      change(folder);
-    } finally {
-      mustRun('umount', [folder]);
-    }
-    return this.contents();
+  protected override mountForWriting(folder: string): RunResult {
+    return mountBy(this.path, folder, 'rw');
   }
 }

@@ -6,11 +6,8 @@ import type { MemoryDevice } from '../../../rescue/device/memory.ts';
 import type { Image } from '../../../rescue/image/image.ts';
 import type { JobContext } from '../../../rescue/job/context.ts';
 import { type Created, createInPartition } from '../../../rescue/job/create.ts';
-import { readBackContainer } from '../../../rescue/job/read-back.ts';
 import { settle } from '../../../rescue/job/settle.ts';
-import { verifyFrames } from '../../../rescue/job/verify-image.ts';
-import { listContainers, openVolume, type PartitionAccess } from '../../../rescue/job/volume.ts';
-import { resolveSiblings } from '../../../rescue/locate/found.ts';
+import type { PartitionAccess } from '../../../rescue/job/volume.ts';
 import { KIB, MIB } from '../../../rescue/units.ts';
 import { type FatOptions, makeFat } from '../../fs/fat/volumes.ts';
 import { type MakeOptions, makeNtfs } from '../../fs/ntfs/volumes.ts';
@@ -18,8 +15,8 @@ import type { Cleanup } from '../../support/cleanup.ts';
 import { noiseSource } from '../../support/noise.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
 import { type Contents, Court } from './court.ts';
-import { DEPTH } from './depth.ts';
 import { FatCourt } from './fat-court.ts';
+import { imagesOn } from './images.ts';
 import type { Cut } from './medium.ts';
 import { NtfsCourt } from './ntfs-court.ts';
 
@@ -32,6 +29,7 @@ export const VOLUMES = {
 
 export const FAT_VOLUMES = {
   FAT12: { size: 12 * MIB, bits: 12, sectorsPerCluster: 8 },
+  FAT16: { size: 12 * MIB, bits: 16, sectorsPerCluster: 4 },
   FAT32: { size: 36 * MIB, bits: 32, sectorsPerCluster: 1 },
 } as const satisfies Record<string, FatOptions>;
 
@@ -44,8 +42,7 @@ export type VolumeName = keyof typeof VOLUMES | keyof typeof FAT_VOLUMES | keyof
 export const VOLUME_NAMES: readonly VolumeName[] = [
   ...(Object.keys(VOLUMES) as VolumeName[]),
   ...(Object.keys(FAT_VOLUMES) as VolumeName[]),
-  // Other clusters mean other lengths, and nothing else that a cut could tell.
-  ...(DEPTH.unchecked ? (Object.keys(NTFS_VOLUMES) as VolumeName[]) : (['NTFS'] as const)),
+  ...(Object.keys(NTFS_VOLUMES) as VolumeName[]),
 ];
 
 export const accessTo = (device: Device): PartitionAccess => ({
@@ -139,54 +136,6 @@ export const makeWorld = async (
   return { court, context, device, tree, factory };
 };
 
-/** Committed images that the file system lists. */
-export const imagesOn = (device: MemoryDevice): Image[] =>
-  listContainers(device, openVolume(device).fileSystem).flatMap(({ image }) =>
-    image?.state === 'committed' ? [image] : [],
-  );
-
-/** Everything that makes an image whole: each slot, each frame. */
-export const faultsOfImage = async (context: JobContext, image: Image): Promise<string[]> => {
-  const faults: string[] = [];
-  try {
-    await readBackContainer(context, image.device, image.homes, image.identity);
-    await verifyFrames(context, image, image.control.spaces, ({ reason }) => faults.push(reason));
-  } catch (error) {
-    faults.push(String(error));
-  }
-  return faults.map((each) => `${image.control.kind} image ${image.id}: ${each}`);
-};
-
-/** What is wrong with the images: those listed must be committed, whole, of these kinds, and know each other. */
-export const faultsOfImages = async (
-  context: JobContext,
-  device: MemoryDevice,
-  kinds: readonly string[],
-): Promise<string[]> => {
-  const faults: string[] = [];
-  const listed = listContainers(device, openVolume(device).fileSystem);
-  const found = listed.map(({ image }) => (image?.state === 'committed' ? image.control.kind : image?.state));
-  if (found.sort().join() !== [...kinds].sort().join())
-    faults.push(`images: ${found.join() || 'none'}, not ${kinds.join()}`);
-  for (const { image } of listed) {
-    if (image === undefined) continue;
-    faults.push(...(await faultsOfImage(context, image)));
-    const { siblings, complete } = resolveSiblings(device, { image, start: 0 });
-    if (!complete || siblings.length !== kinds.length - 1)
-      faults.push(`${image.control.kind} image: ${siblings.length} siblings, complete: ${complete}`);
-  }
-  return faults;
-};
-
-/** A sibling list that is whole must name every image: a restore protects no others. */
-export const faultsOfSiblings = (device: MemoryDevice, images: readonly Image[]): string[] =>
-  images.flatMap((image) => {
-    const { siblings, complete } = resolveSiblings(device, { image, start: 0 });
-    const known = new Set([image.id, ...siblings.map((each) => each.image.id)]);
-    const missing = images.filter(({ id }) => !known.has(id));
-    return complete ? missing.map(({ id }) => `${image.id} does not know of its sibling ${id}`) : [];
-  });
-
 /**
  * Everything that was there must be there after the file system's own repair, which stays in the scratch file; where that one does not reach,
  * and the cut tore a write apart, after our next run has ended what was begun.
@@ -201,8 +150,3 @@ export const faultsOnceMended = async (
   await settle(context, new Guard(medium), accessTo(medium));
   return court.faults(medium, tree);
 };
-
-export const sameExtents = (a: MemoryDevice, b: MemoryDevice, image: Pick<Image, 'sealed'>): boolean =>
-  image.sealed.every(
-    ({ start, length }) => Buffer.compare(a.read(start, length), b.read(start, length)) === 0,
-  );

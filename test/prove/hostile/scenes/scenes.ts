@@ -1,0 +1,140 @@
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Extent, MIB } from '../../../../rescue/units.ts';
+import { machine, put, take } from '../../../locate/planting.ts';
+import { duplicate } from '../../../support/duplicate.ts';
+import { makeVolume } from '../../../support/volume.ts';
+import { forgeExtents, type Place } from './forge-extents.ts';
+import type { Scene } from './scene.ts';
+import { imageOf, loseAllBut, loseBeginnings, ordinaryDisk, type Surroundings, store } from './stages.ts';
+
+/** Whole, and valid in all that it says, but for that no file of the file system holds it. */
+const forgedInFreeSpace: Scene = {
+  name: 'a forged image in free space',
+  stage: async (cleanup, file) => {
+    ordinaryDisk(cleanup, file);
+    const workshop = duplicate(file, `${file}.workshop`);
+    const image = await imageOf(workshop, 'f0');
+    put(file, take(workshop, image.extents));
+    // A person may name one that no file holds.
+    return { file, unattended: ['latest', image.id], attended: ['latest'] };
+  },
+};
+
+const inVirtualMachine = (kind: 'a whole disk' | 'a bare volume', surroundings: Surroundings): Scene => ({
+  name: `an image in the disk of a virtual machine, ${kind}, surroundings ${surroundings}`,
+  stage: async (cleanup, file) => {
+    const [place] = ordinaryDisk(cleanup, file);
+    const folder = dirname(file);
+    const made =
+      kind === 'a whole disk'
+        ? await machine(cleanup, folder, 'inner')
+        : { file: makeVolume(`${file}.inner`, { size: 12 * MIB, blockSize: 1024 }), image: undefined };
+    const image = made.image ?? (await imageOf(made.file, 'e1'));
+    store(cleanup, file, place!, made.file);
+    // A person may choose an image that lies elsewhere than where it was made, by its id, when nothing speaks against it.
+    if (surroundings === 'whole')
+      return { file, unattended: ['latest', image.id], attended: ['latest', image.id] };
+    loseBeginnings(file, place!);
+    return { file, unattended: ['latest', image.id], attended: ['latest'] };
+  },
+});
+
+const twins: Scene = {
+  name: 'two images of one id in one partition, surroundings lost',
+  stage: async (cleanup, file) => {
+    ordinaryDisk(cleanup, file);
+    const workshop = duplicate(file, `${file}.workshop`);
+    const image = await imageOf(file, 'f0');
+    // It takes the best place, so that the other one lies lower.
+    await imageOf(workshop, '0f', { kind: 'factory' });
+    const other = await imageOf(workshop, 'f0');
+    put(file, take(workshop, other.extents));
+    loseAllBut(file, [image, other]);
+    return { file, unattended: ['latest', image.id], attended: ['latest', image.id] };
+  },
+};
+
+const clones: Scene = {
+  name: 'two images of one id in two partitions, surroundings whole',
+  stage: async (cleanup, file) => {
+    const [first, second] = ordinaryDisk(cleanup, file, 2);
+    const image = await imageOf(file, 'f0', { partition: 1 });
+    const content = readFileSync(file).subarray(first!.start, first!.start + first!.length);
+    put(file, new Map([[second!.start, content]]));
+    return { file, unattended: ['latest', image.id], attended: ['latest', image.id] };
+  },
+};
+
+const withForgedExtents = (
+  where: string,
+  surroundings: Surroundings,
+  elsewhere: (place: Place, other: readonly Extent[]) => readonly Extent[],
+): Scene => ({
+  name: `extents that point ${where}, surroundings ${surroundings}`,
+  stage: async (cleanup, file) => {
+    const [place] = ordinaryDisk(cleanup, file);
+    const other = await imageOf(file, '0f', { kind: 'factory' });
+    const image = await imageOf(file, 'f0');
+    if (surroundings === 'lost') loseAllBut(file, [image, other]);
+    const others = other.extents.map(([start, length]) => ({ start: start - place!.start, length }));
+    forgeExtents(file, place!, image, (own) => elsewhere(own, others));
+    return { file, unattended: [image.id], attended: [image.id] };
+  },
+});
+
+const total = (extents: readonly Extent[]): number => extents.reduce((sum, { length }) => sum + length, 0);
+
+const forgedExtents = (surroundings: Surroundings): Scene[] => [
+  withForgedExtents('into themselves', surroundings, ({ extents, slotSize }) => {
+    // The second half of the slots is the first half.
+    const { start } = extents[0]!;
+    const half = Math.floor(total(extents) / slotSize / 2) * slotSize;
+    return [
+      { start, length: total(extents) - half },
+      { start, length: half },
+    ];
+  }),
+  withForgedExtents('at another container', surroundings, ({ extents, slotSize }, [other]) => {
+    // The first slot stays, so that the image can be opened at all.
+    const { start } = extents[0]!;
+    return [
+      { start, length: slotSize },
+      { start: other!.start, length: total(extents) - slotSize },
+    ];
+  }),
+  withForgedExtents('outside the partition', surroundings, ({ extents, slotSize, size }) => [
+    { start: extents[0]!.start, length: slotSize },
+    { start: size, length: total(extents) - slotSize },
+  ]),
+];
+
+/** An image like any other: asked for without a person, it comes back. Not among the scenes: it shows that one can fail. */
+export const GENUINE: Scene = {
+  name: 'a genuine image, surroundings lost',
+  stage: async (cleanup, file) => {
+    ordinaryDisk(cleanup, file);
+    const image = await imageOf(file, 'f0');
+    loseAllBut(file, [image]);
+    return { file, unattended: ['latest'], attended: [] };
+  },
+};
+
+/** Images that nobody may believe without asking a person. */
+export const SCENES: readonly Scene[] = [
+  forgedInFreeSpace,
+  ...(['whole', 'lost'] as const).flatMap((surroundings) => [
+    inVirtualMachine('a whole disk', surroundings),
+    inVirtualMachine('a bare volume', surroundings),
+    ...forgedExtents(surroundings),
+  ]),
+  twins,
+  clones,
+];
+
+/** Throws for a name that no scene has. */
+export const sceneNamed = (name: string): Scene => {
+  const scene = SCENES.find((each) => each.name === name);
+  if (scene === undefined) throw new Error(`${name}: there is no such scene`);
+  return scene;
+};
