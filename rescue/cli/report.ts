@@ -1,5 +1,6 @@
 import type { Problem } from '../fs/filesystem.ts';
 import type { Phase } from '../job/context.ts';
+import type { LostFile } from '../job/lost-files.ts';
 import type {
   CreateResult,
   ImageSummary,
@@ -81,14 +82,57 @@ const keptLines = ({ imagesKept }: RestoreResult): string[] =>
 
 /** Stretches that are shown one by one; `--json` has them all. */
 const MOST_LOST = 20;
+/** Of one file. */
+const MOST_RANGES = 4;
 
-const lostLines = ({ lost, lostFrames, lostBytes }: RestoreResult): string[] => {
+const ALSO: Readonly<Record<NonNullable<LostFile['also']>, string>> = {
+  record: 'all that the file system knows of it',
+  map: 'where the rest of it lies',
+  names: 'names of files in it',
+};
+
+const lostFileLine = ({ path, stream, ranges, lostBytes, also }: LostFile): string => {
+  const shown = ranges.slice(0, MOST_RANGES).map(({ start, length }) => `${start} to ${start + length - 1}`);
+  const parts = [
+    ...(ranges.length === 0
+      ? []
+      : [`${count(lostBytes, 'byte')}: ${shown.join(', ')}${ranges.length > shown.length ? ', ...' : ''}`]),
+    ...(also === undefined ? [] : [ALSO[also]]),
+  ];
+  return `  ${printable(stream === undefined ? path : `${path}:${stream}`)} (${parts.join('; ')})`;
+};
+
+const lostNameLines = ({ lostNames, unlisted }: RestoreResult): string[] => {
+  if (lostNames === undefined) return [];
+  const { files, fileCount, elsewhere, elsewhereBytes, unreadable } = lostNames;
+  const shown = files.slice(0, MOST_LOST);
+  const paths = new Set(shown.map(({ path }) => path)).size;
+  return [
+    ...(shown.length === 0 ? [] : ['Lost of files and folders, with the bytes of each:']),
+    ...shown.map(lostFileLine),
+    ...(fileCount > paths ? [`  and ${count(fileCount - paths, 'more file')}; --json names up to 1024`] : []),
+    ...(elsewhere.length === 0
+      ? []
+      : [
+          `${formatBytes(elsewhereBytes)} of it belong to the file system itself, or to files whose names are lost${unreadable === undefined ? '' : ` (${printable(unreadable)})`}.`,
+        ]),
+    ...(unlisted === undefined
+      ? []
+      : [
+          `The restored file system does NOT list the images (${printable(unlisted)}): they lie in clusters that it takes for free. Copy what you need before anything is written to it.`,
+        ]),
+  ];
+};
+
+const lostLines = (result: RestoreResult): string[] => {
+  const { lost, lostFrames, lostBytes } = result;
   if (lostFrames === 0) return [];
   const shown = lost.slice(0, MOST_LOST);
   return [
     `NOT restored, because the image is damaged there: ${formatBytes(lostBytes)} in ${count(lostFrames, 'frame')}:`,
     ...shown.map(({ start, length }) => `  ${length} bytes at byte ${start}`),
     ...(shown.length < lost.length ? [`  and ${count(lost.length - shown.length, 'more place')}`] : []),
+    ...lostNameLines(result),
   ];
 };
 

@@ -1,4 +1,5 @@
 import type { ReadableDevice } from '../device/device.ts';
+import type { HoldfastError } from '../errors.ts';
 import type { ByteLength, ByteOffset, Cluster, Extent, Run } from '../units.ts';
 import type { Editor, Patch } from './patch.ts';
 
@@ -50,6 +51,27 @@ export interface Problem {
 
 export type FileType = 'file' | 'directory' | 'symlink' | 'other';
 
+/** A piece of content that is contiguous in its file and in the partition. */
+export interface ContentPiece {
+  /** Bytes from the start of the content. */
+  readonly offset: ByteOffset;
+  /** Bytes from the start of the partition. */
+  readonly start: ByteOffset;
+  readonly length: ByteLength;
+  /** NTFS: the named stream that it is of, or `$` and the type of another attribute; undefined for the file's own content. */
+  readonly stream?: string;
+  /** NTFS, compressed files: a bad byte makes all bytes of the content up to the multiples of this around it unreadable. Default 1. */
+  readonly granule?: ByteLength;
+}
+
+/** Something that a walk over a damaged volume cannot read. */
+export interface WalkDamage {
+  readonly path: string;
+  /** The record of the file itself, so that nothing is known of it but its name; or part of a folder: names may be missing. */
+  readonly what: 'record' | 'folder';
+  readonly error: HoldfastError;
+}
+
 export interface FileEntry {
   /** Absolute, with `/` between names; bytes that are not UTF-8 appear as U+FFFD. */
   readonly path: string;
@@ -63,6 +85,11 @@ export interface FileEntry {
   readonly node: number;
   /** Clusters that hold the content, in file order, holes left out. Empty for inline content. */
   runs(): Iterable<Run>;
+  /**
+   * Where each byte of the content lies, in file order, up to its end; holes and what was never written left out. Of a folder its
+   * blocks. Throws `corrupt`, `io` where the map of it is damaged, after the pieces before.
+   */
+  pieces(): Iterable<ContentPiece>;
 }
 
 /** Clusters that are in use but whose content is not worth imaging. */
@@ -114,8 +141,11 @@ export interface FileSystem {
   bad(): Iterable<Run>;
   /** Clusters, in use or free, that the file system keeps for its own growth as long as there are others: a container lies there last. A few runs. */
   reserved(): Iterable<Run>;
-  /** Every file and folder, root included (`/`), each once per name; order is the file system's own. */
-  walk(): Iterable<FileEntry>;
+  /**
+   * Every file and folder, root included (`/`), each once per name; order is the file system's own. Throws at the first damage,
+   * unless `onDamage` takes it: then the walk goes on behind it.
+   */
+  walk(onDamage?: (damage: WalkDamage) => void): Iterable<FileEntry>;
   excludes(): readonly Exclude[];
   containers(): readonly ContainerFile[];
   /**

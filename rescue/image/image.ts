@@ -50,6 +50,8 @@ export interface Image {
   readonly streams: readonly StreamHead[];
   /** Clusters that were in use when the image was made. */
   inUse(): Iterable<Run>;
+  /** The bitmap is lost: `inUse` is what the map has content for, and says nothing of what the gaps held. */
+  readonly bitmapLost?: true;
   /** Undefined when it is not known where they are. */
   readonly journal: JournalPlace | undefined;
   readonly mutableHomes: readonly [number, number] | undefined;

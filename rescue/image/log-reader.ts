@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { allocatePageAligned } from '../device/direct.ts';
@@ -87,7 +88,10 @@ export class LogReader {
     return this.#source.logLength;
   }
 
-  /** The whole slot with this index, its identity checked. Throws `corrupt` (`slot.lost`), `io`. */
+  /**
+   * The whole slot with this index. One that carries another's header is lost; under a damaged header the payload may be whole,
+   * which its records tell by their own checksums. Throws `corrupt` (`slot.lost`), `io`.
+   */
   #slot(index: number, wanted: number): Uint8Array {
     const ahead = this.#ahead.find((each) => holds(each, index));
     if (ahead?.loaded === true) return this.#checked(index, ahead.bytes, index - ahead.first);
@@ -199,7 +203,7 @@ export class LogReader {
       SLOT_HEADER.get(slot, 'slot_index') === index &&
       this.#isGeneration(SLOT_HEADER.get(slot, 'generation')) &&
       Buffer.compare(SLOT_HEADER.get(slot, 'image_id'), this.#source.imageId) === 0;
-    if (!same) throw this.#lost(index, 'other bytes');
+    if (!same && hasValidHeader(slot)) throw this.#lost(index, 'another slot');
     return slot;
   }
 
@@ -304,6 +308,11 @@ export class LogReader {
     return raw;
   }
 }
+
+/** Whether there is a header that means what it says. */
+const hasValidHeader = (slot: Uint8Array): boolean =>
+  hasSlotMagic(slot) &&
+  SLOT_HEADER.get(slot, 'header_crc') === crc32(slot.subarray(0, SLOT_HEADER.offsetOf('header_crc')));
 
 const requireLength = (logOffset: number, expected: ByteLength, found: ByteLength): void => {
   if (expected !== found) throw wrongLength(logOffset, expected, found);

@@ -1,6 +1,6 @@
 import { isLocalFailure } from '../device/bad-sectors.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
-import { RECORD_HEADER, SLOT_HEADER_SIZE } from './layout.ts';
+import { RECORD_HEADER, RECORD_MAGIC, SLOT_HEADER_SIZE } from './layout.ts';
 import { LogReader, type SlotSource } from './log-reader.ts';
 import { parseRecordHead, peekHeadLength, type RecordHead, recordLength } from './record.ts';
 import { parseSlotHeader, payloadCapacity } from './slot.ts';
@@ -51,10 +51,16 @@ interface Probe {
 /** Answers of the search that are kept: its upper levels. */
 const CACHED_PROBES = 4096;
 
+/** Records stand at multiples of this in the log. */
+const ALIGNMENT = 8;
+/** Bytes of the log before the next record that is known, in which others are looked for. */
+const MOST_SEARCHED = 64 * 1024 * 1024;
+
 /**
  * Finds records without any index. Slot headers say where in a slot the first record starts, and records are in
  * order, so any of them is found by bisection over the slots; a walk that comes to a lost slot goes on with the first
- * record after it. Takes no memory that grows with the log.
+ * record after it: at the latest with the one of which a slot's header says where it starts, and before that with the first of an unbroken
+ * row of records that leads exactly there. Takes no memory that grows with the log.
  */
 export class ScannedLog {
   readonly log: LogReader;
@@ -62,6 +68,8 @@ export class ScannedLog {
   readonly #capacity: number;
   readonly #dataSlots: number;
   readonly #probes = new Map<number, Probe>();
+  /** Where walks went on behind damage, by where it begins. */
+  readonly #resumed = new Map<number, number | undefined>();
 
   constructor(source: SlotSource) {
     this.#source = source;
@@ -80,10 +88,10 @@ export class ScannedLog {
         if (!isLoss(error)) throw error;
       }
       if (record === undefined) {
-        const next = this.#firstRecordFrom(Math.floor(at / this.#capacity) + 1);
-        onGap(at, next?.logOffset ?? this.#source.logLength);
+        const next = this.#resume(at);
+        onGap(at, next ?? this.#source.logLength);
         if (next === undefined) return;
-        at = next.logOffset;
+        at = next;
         continue;
       }
       yield record;
@@ -112,6 +120,55 @@ export class ScannedLog {
   /** The first record of `stream` at or after `logOffset`. */
   firstOf(stream: RecordHead['stream'], logOffset: number): FoundRecord | undefined {
     for (const record of this.walk(logOffset)) if (record.head.stream === stream) return record;
+    return undefined;
+  }
+
+  /** Where the walk goes on if no record can be told at `at`. */
+  #resume(at: number): number | undefined {
+    if (this.#resumed.has(at)) return this.#resumed.get(at);
+    const known = this.#firstRecordFrom(Math.floor(at / this.#capacity) + 1)?.logOffset;
+    const found = this.#rowThatEndsAt(known ?? this.#source.logLength, at) ?? known;
+    if (this.#resumed.size >= CACHED_PROBES) this.#resumed.delete(this.#resumed.keys().next().value!);
+    this.#resumed.set(at, found);
+    return found;
+  }
+
+  /**
+   * The first record behind `from` from which one record leads to the next up to exactly `end`. Without that, what looks like a
+   * record may be the content of one: a copy of another container that was among the files.
+   */
+  #rowThatEndsAt(end: number, from: number): number | undefined {
+    const astray = new Set<number>();
+    const leadsToEnd = (start: number): boolean => {
+      for (let at = start; at < end && !astray.has(at); ) {
+        astray.add(at);
+        try {
+          at += this.#recordAt(at).length;
+        } catch (error) {
+          if (!isLoss(error)) throw error;
+          return false;
+        }
+        // The log ends with its last record's last byte; zeros that fill it up to the next do not count.
+        if (at >= end) return at - end < ALIGNMENT;
+      }
+      return false;
+    };
+    const first = Math.max(from + ALIGNMENT, Math.ceil((end - MOST_SEARCHED) / ALIGNMENT) * ALIGNMENT);
+    for (let at = first; at < end; ) {
+      const inSlot = Math.min(this.#capacity - (at % this.#capacity), end - at);
+      let bytes: Uint8Array | undefined;
+      try {
+        bytes = this.log.read(at, inSlot);
+      } catch (error) {
+        if (!isLoss(error)) throw error;
+      }
+      if (bytes !== undefined) {
+        const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        for (let place = 0; place + 4 <= inSlot; place += ALIGNMENT)
+          if (words.getUint32(place, true) === RECORD_MAGIC && leadsToEnd(at + place)) return at + place;
+      }
+      at += inSlot;
+    }
     return undefined;
   }
 

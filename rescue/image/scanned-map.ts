@@ -66,7 +66,10 @@ export class ScannedMap implements ClusterMap {
       const missing = next === undefined || sequence === undefined ? lost !== undefined : sequence !== next;
       const place = lost ?? { from: at, to };
       lost = undefined;
-      if (missing) this.#keep({ ...place, after: { space: last.space, unit: last.end }, before });
+      // What lies before the units that were asked for is none of this walk's business, and may well be there.
+      const asked = last.space < space || (last.space === space && last.end < unit);
+      const after = asked ? { space, unit } : { space: last.space, unit: last.end };
+      if (missing) this.#keep({ ...place, after, before });
     };
     for (const record of this.#log.walk(begin, onGap)) {
       const { stream, sequence } = record.head;

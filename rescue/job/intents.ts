@@ -9,6 +9,7 @@ import type { CompanionPlan } from './companions.ts';
 import type { CreatePlan } from './create-plan.ts';
 import type { RestorePlace } from './destination.ts';
 import type { Losses } from './losses.ts';
+import type { LostNames } from './lost-files.ts';
 import type { Move } from './make-way.ts';
 import { untouchedBytes } from './restore-plan.ts';
 import type { RestoreSource } from './restore-source.ts';
@@ -65,17 +66,40 @@ const liesUnder = (each: Found, { image, start }: Found): boolean => {
   );
 };
 
+/** Files that a plan names; the result has more of them. */
+const NAMED = 20;
+
+const namesLost = (names: LostNames | undefined): string[] => {
+  if (names === undefined) return [];
+  const { files, fileCount, elsewhereBytes, unreadable } = names;
+  const shown = [...new Set(files.map(({ path }) => path))].slice(0, NAMED);
+  return [
+    ...shown.map((path) => `Part of ${path}.`),
+    ...(fileCount > shown.length ? [`Parts of ${fileCount - shown.length} files and folders more.`] : []),
+    ...(elsewhereBytes === 0
+      ? []
+      : [
+          `${formatBytes(elsewhereBytes)} that belong to no file that can be named${unreadable === undefined ? '' : ` (${unreadable})`}.`,
+        ]),
+  ];
+};
+
 /** What a restore is about to write, keep and lose. */
 export const restoreIntent = (
   source: Pick<RestoreSource, 'chosen' | 'kept' | 'found' | 'reading'>,
   place: RestorePlace,
   table: TablePlan | undefined,
   companions: CompanionPlan,
-  lost: Losses,
+  damage: {
+    readonly lost: Losses;
+    readonly names?: LostNames | undefined;
+    readonly unlisted?: string | undefined;
+  },
   moves: readonly Move[] = [],
 ): Intent => {
   const { chosen, kept, found } = source;
   const { image } = chosen;
+  const { lost } = damage;
   const { identity } = place;
   const gone = place.inPlace
     ? found.filter((each) => each.start === chosen.start && !kept.includes(each) && wouldBeMissed(each))
@@ -133,6 +157,12 @@ export const restoreIntent = (
         (each) => `Partition entry ${each.number ?? ''} "${each.name}": ${each.reason}.`,
       ),
       ...(lost.count === 0 ? [] : [`Of the image, ${countLosses(lost)} cannot be restored.`]),
+      ...namesLost(damage.names),
+      ...(damage.unlisted === undefined
+        ? []
+        : [
+            `What the file system needs to list the images is lost (${damage.unlisted}): they stay where they are, but it takes their clusters for free, and whatever is written to it may destroy them.`,
+          ]),
     ],
     table,
   };

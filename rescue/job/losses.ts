@@ -1,10 +1,16 @@
 import { normalise, type Span, SpanSet } from '../bytes/runs.ts';
-import type { ByteLength, Extent } from '../units.ts';
+import type { AddressSpace } from '../image/control.ts';
+import type { ByteLength, ByteOffset, Extent } from '../units.ts';
+
+/** Bytes of the partition, or of the disk for a companion range. */
+export interface LostExtent extends Extent {
+  readonly of: AddressSpace['of'];
+}
 
 /** A frame, or a stretch of the log from which no frame can be told, that cannot be restored. */
 export interface Loss {
-  /** Bytes of the partition, or of the disk for a companion range; ascending. */
-  readonly extents: Iterable<Extent>;
+  /** Ascending in each address space. */
+  readonly extents: Iterable<LostExtent>;
   /** Bytes of the log. */
   readonly log: Extent;
   readonly reason: string;
@@ -12,11 +18,17 @@ export interface Loss {
 
 /** Places that a result lists; more are only counted. */
 const LISTED = 1024;
-/** Stretches of the log that are told apart; what lies between those behind counts as lost as well. */
+/** Stretches of the log, and of the partition, that are told apart; what lies between those behind counts as lost as well. */
 const TOLD_APART = 65536;
 
+const joinBehind = (spans: readonly Span[]): Span[] => {
+  const { start } = spans[TOLD_APART - 1]!;
+  const { start: last, length } = spans.at(-1)!;
+  return [...spans.slice(0, TOLD_APART - 1), { start, length: last + length - start }];
+};
+
 /** Neighbours joined, now and then, so that the list stays short without being sorted each time. */
-class ShortList {
+export class ShortList {
   #spans: Span[] = [];
   readonly #limit: number;
   readonly #cut: (spans: Span[]) => Span[];
@@ -47,25 +59,34 @@ export class Losses {
   bytes: ByteLength = 0;
   first: { readonly start: number | undefined; readonly reason: string } | undefined;
   readonly #places = new ShortList(LISTED, (spans) => spans.slice(0, LISTED));
-  readonly #log = new ShortList(TOLD_APART, (spans) => {
-    const { start } = spans[TOLD_APART - 1]!;
-    const { start: last, length } = spans.at(-1)!;
-    return [...spans.slice(0, TOLD_APART - 1), { start, length: last + length - start }];
-  });
+  readonly #log = new ShortList(TOLD_APART, joinBehind);
+  readonly #partition = new ShortList(TOLD_APART, joinBehind);
+  readonly #start: ByteOffset;
+
+  /** `start`: where the partition that is restored begins on its disk. */
+  constructor(start: ByteOffset = 0) {
+    this.#start = start;
+  }
 
   add({ extents, log, reason }: Loss): void {
     this.count += 1;
     this.#log.add(log);
     let first: number | undefined;
-    for (const extent of extents) {
-      first ??= extent.start;
-      this.bytes += extent.length;
-      this.#places.add(extent);
+    for (const { start, length, of } of extents) {
+      first ??= start;
+      this.bytes += length;
+      if (of === 'partition') this.#partition.add({ start, length });
+      this.#places.add({ start: of === 'partition' ? this.#start + start : start, length });
     }
     this.first ??= { start: first, reason };
   }
 
-  /** The lowest places, neighbours joined. */
+  /** Bytes of the partition. */
+  get partition(): SpanSet {
+    return new SpanSet(this.#partition.spans());
+  }
+
+  /** The lowest places, neighbours joined; in bytes from the start of the disk. */
   get places(): readonly Extent[] {
     return this.#places.spans();
   }

@@ -5,6 +5,7 @@ import { allSettled, readUncachedSoon } from '../device/soon.ts';
 import { ioError } from '../errors.ts';
 import { inPieces } from '../fs/patch-operation.ts';
 import type { Image } from '../image/image.ts';
+import { ImageView } from '../image/view.ts';
 import { type ByteOffset, type Extent, MIB } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { type DigestTask, OUTPUT_AT } from './frame-task.ts';
@@ -12,6 +13,7 @@ import { batchFrames } from './frames.ts';
 import { extentsOf } from './verify-image.ts';
 import type { Written } from './write-different.ts';
 import { type Destination, type FinalView, framesFor, touchFrame } from './write-image.ts';
+import { decodeXzBlocking } from './xz-blocking.ts';
 
 /** Reading back what a restore wrote, from the medium, not from the page cache. */
 
@@ -69,6 +71,8 @@ export const readBackFrames = async (
     return touched !== undefined && !extents.some((extent) => touched.intersects(extent));
   };
   const log = image.log(16);
+  // Not the final view: of that, more may count as lost than the frames that are lost.
+  const held = new ImageView(image, decodeXzBlocking);
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));
   const expected = new Map<object, { readonly digest: Uint8Array; readonly offset: ByteOffset }[]>();
   let done = 0;
@@ -109,7 +113,7 @@ export const readBackFrames = async (
           } else if (view !== undefined) {
             for (const { unchanged } of splits) {
               for (const { start, length } of inPieces(unchanged))
-                await compareWith(destination.device, start, view.view.read(start, length), scratch);
+                await compareWith(destination.device, start, held.read(start, length), scratch);
             }
           }
         }

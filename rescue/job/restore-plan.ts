@@ -1,9 +1,11 @@
 import { intersect, normalise, SpanSet, subtract, toExtents, totalLength } from '../bytes/runs.ts';
 import type { ReadableDevice } from '../device/device.ts';
-import { refused } from '../errors.ts';
+import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { ContainerTest, FileSystemDriver } from '../fs/filesystem.ts';
 import { PatchBuilder } from '../fs/patch.ts';
+import { inPieces } from '../fs/patch-operation.ts';
 import { probeFileSystem } from '../fs/probe.ts';
+import { isDamage } from '../fs/tolerance.ts';
 import type { Image } from '../image/image.ts';
 import { PARTITION_SCHEME } from '../image/layout.ts';
 import { ImageView } from '../image/view.ts';
@@ -16,6 +18,7 @@ import { type LiveTable, readTable } from '../partition/table.ts';
 import type { ByteOffset, Run } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { containerName } from './identity.ts';
+import { LostView } from './lost-view.ts';
 import { type Ground, inTheWay, type Move, makeWay, runsWithin } from './make-way.ts';
 import { clusterRuns } from './volume.ts';
 import type { FinalView } from './write-image.ts';
@@ -42,7 +45,42 @@ const isNotStored = (image: Image): ContainerTest => {
 /** What the volume is to be, and which images must be moved for it. */
 export interface VolumePlan extends FinalView {
   readonly moves: readonly Move[];
+  /** What could not be read to claim the survivors: the volume comes back as the image has it, and does not list them. */
+  readonly unlisted?: HoldfastError;
 }
+
+/** Zeroed, not stored: what must not come back to life, such as the head of a hibernation file. */
+const zeroOnRestore = (image: Image, editor: PatchBuilder): void => {
+  for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
+};
+
+/**
+ * The same for an image of which parts are lost, bytes of the partition. Where the claims depend on what is lost, there are none:
+ * the survivors' clusters are kept clear all the same. Throws `refused` if survivors would have to be moved for that.
+ */
+export const planSalvagedView = (
+  context: JobContext,
+  image: Image,
+  survivors: readonly Image[],
+  ground: Ground,
+  diskOffset: ByteOffset,
+  lost: SpanSet,
+): VolumePlan => {
+  const view = new LostView(new ImageView(image, decodeXzBlocking), lost);
+  try {
+    const plan = planOn(view, context, image, survivors, ground, diskOffset);
+    // Whatever is going to be read of it when it is written.
+    for (const { start, length } of inPieces(plan.changed.spans)) plan.view.read(start, length);
+    return plan;
+  } catch (error) {
+    const unreadable = isHoldfastError(error, 'refused') && error.detail.code === 'unknown-filesystem';
+    if (!unreadable && !isDamage(error)) throw error;
+    if (inTheWay(image, survivors).length > 0) throw error;
+    const editor = new PatchBuilder(view);
+    zeroOnRestore(image, editor);
+    return { view: editor, changed: new SpanSet(editor.changedExtents()), moves: [], unlisted: error };
+  }
+};
 
 /**
  * What the partition is to look like: the image, with the containers released that its metadata lists, and all survivors claimed:
@@ -55,8 +93,17 @@ export const planView = (
   ground: Ground,
   /** Where the volume comes to lie on its disk, in bytes; 0 where no disk is known around it. */
   diskOffset: ByteOffset,
+): VolumePlan =>
+  planOn(new ImageView(image, decodeXzBlocking), context, image, survivors, ground, diskOffset);
+
+const planOn = (
+  view: ReadableDevice,
+  context: JobContext,
+  image: Image,
+  survivors: readonly Image[],
+  ground: Ground,
+  diskOffset: ByteOffset,
 ): VolumePlan => {
-  const view = new ImageView(image, decodeXzBlocking);
   const driver = driverOf(image, view);
   const movers = inTheWay(image, survivors);
   const editor = new PatchBuilder(view);
@@ -81,8 +128,7 @@ export const planView = (
   // A file, or a disk without a table, may be a copy that goes back to where it came from.
   const { partitionOffset } = image.identity;
   if (diskOffset > 0) driver.moved(editor, { from: partitionOffset, to: diskOffset });
-  // Zeroed, not stored: what must not come back to life, such as the head of a hibernation file.
-  for (const { start, length } of image.control.zeroOnRestore) editor.write(start, new Uint8Array(length));
+  zeroOnRestore(image, editor);
   const changed = wholeWhereFree(image, new SpanSet(editor.changedExtents()));
   const { geometry } = driver.open(editor);
   if (geometry.size > image.control.partition.size) {

@@ -1,6 +1,7 @@
-import { complement, SpanSet } from '../bytes/runs.ts';
+import { complement, SpanSet, subtract } from '../bytes/runs.ts';
 import type { Guard } from '../device/guard.ts';
-import { refused } from '../errors.ts';
+import { isHoldfastError, refused } from '../errors.ts';
+import { isDamage } from '../fs/tolerance.ts';
 import { appendAudit } from '../image/audit.ts';
 import type { Image } from '../image/image.ts';
 import type { TablePlan } from '../partition/plan.ts';
@@ -13,10 +14,10 @@ import { refreshLocatorRecord } from './locator-record.ts';
 import type { Losses } from './losses.ts';
 import type { Move } from './make-way.ts';
 import { copyImages, leftBehind, settleMoves, supersedeLeft, wipeMoved } from './moves.ts';
-import { ownCommitHomes } from './own-slots.ts';
+import { ownCommitHomes, standingCommitHomes } from './own-slots.ts';
 import { readBackChanges, readBackFrames } from './read-back-image.ts';
 import type { RestoreSource } from './restore-source.ts';
-import { refreshSiblings } from './siblings.ts';
+import { type CommitHomes, NO_BYSTANDERS, refreshSiblings } from './siblings.ts';
 import { mutableExtents } from './volume.ts';
 import { type Destination, type FinalView, writeChanges, writeFrames } from './write-image.ts';
 
@@ -51,6 +52,8 @@ export const writeRestored = async (
   const { partition } = place;
   const { geometry, spaces } = image.control;
   const recognition = new SpanSet(geometry.recognition);
+  // A superblock that is lost stays wiped.
+  const recognised = new SpanSet(subtract(recognition.spans, lost.partition.spans));
   const left = leftBehind(partition, source.kept);
   // Where all copies fit into what is free now, the volume stands until they are whole.
   const standing = moves.every(({ overLive }) => !overLive);
@@ -87,15 +90,38 @@ export const writeRestored = async (
     releaseLostImages(context, place.disk, companions);
     writeTable(place.disk, table);
   }
-  writeRecognition(partition, final, recognition);
-  if (verifyAfter) await readBackChanges(partition, { view: final.view, changed: recognition });
+  writeRecognition(partition, final, recognised);
+  if (verifyAfter) await readBackChanges(partition, { view: final.view, changed: recognised });
   progress.stage = 'back';
-  await wipeMoved(context, partition, [...left, ...moves.map(({ from }) => from), ...dropped]);
-  noteRestored(context, { ...source, kept }, partition, lost.count > 0);
+  const salvaged = lost.count > 0;
+  await wipeLeftovers(context, partition, [...left, ...moves.map(({ from }) => from), ...dropped], salvaged);
+  noteRestored(context, { ...source, kept }, partition, salvaged);
   const images = kept.map((each) => each.image);
-  refreshSiblings(partition, images);
+  refreshSiblings(partition, images, NO_BYSTANDERS, commitHomesAfter(salvaged));
   // The boot area came back as it was when the image was made.
   refreshLocatorRecord(context, partition, images);
+};
+
+/** A volume of which parts are lost cannot be asked whose clusters are whose: the restore kept clear of all images that are kept. */
+const commitHomesAfter = (salvaged: boolean): CommitHomes =>
+  salvaged ? standingCommitHomes : ownCommitHomes;
+
+/** Headers of what is no image any more. Where the volume cannot be read, they stay: its free clusters are not known. */
+const wipeLeftovers = async (
+  context: JobContext,
+  partition: Guard,
+  images: readonly Image[],
+  salvaged: boolean,
+): Promise<void> => {
+  try {
+    await wipeMoved(context, partition, images);
+  } catch (error) {
+    if (!salvaged || !(isDamage(error) || isHoldfastError(error, 'refused'))) throw error;
+    context.note(
+      `What is left of images that were given up stays where it is (${error.reason}): a search may find it once more.`,
+      'warning',
+    );
+  }
 };
 
 /** The image remembers that it was used; only where it lies in the partition itself. */
@@ -108,7 +134,7 @@ const noteRestored = (
   const { image } = chosen;
   if (!kept.includes(chosen) || image.unknownRoCompat !== 0) return;
   // The record stands in the first of the two slots only.
-  const own = ownCommitHomes(partition, image);
+  const own = commitHomesAfter(salvaged)(partition, image);
   if (own === undefined || own[0] !== image.mutableHomes?.[0]) return;
   partition.withOpened(mutableExtents(image), (opened) => {
     appendAudit(opened, own, image.identity.imageId, {

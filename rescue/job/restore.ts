@@ -1,5 +1,6 @@
 import { refused } from '../errors.ts';
 import type { Image } from '../image/image.ts';
+import { ImageView } from '../image/view.ts';
 import type { Found } from '../locate/found.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { Extent } from '../units.ts';
@@ -8,14 +9,17 @@ import { JobContext, type JobOptions } from './context.ts';
 import type { RestorePlace } from './destination.ts';
 import { restoreIntent } from './intents.ts';
 import { Losses } from './losses.ts';
+import { type LostNames, nameLosses } from './lost-files.ts';
+import { LostView } from './lost-view.ts';
 import { checkMoves } from './make-way.ts';
-import { planDiskTable, planView } from './restore-plan.ts';
+import { planDiskTable, planSalvagedView, planView } from './restore-plan.ts';
 import { findSource, openPlace, type RestoreSource } from './restore-source.ts';
 import { type WriteProgress, writeRestored } from './restore-write.ts';
 import { type RestoreRequest, type RestoreResult, UnfinishedError } from './results.ts';
 import { forSalvage } from './salvage.ts';
 import { statsOf, summarise } from './summary.ts';
 import { requireWhole, verifyFrames } from './verify-image.ts';
+import { decodeXzBlocking } from './xz-blocking.ts';
 
 /** Brings a partition back from an image; in place, the image and its siblings survive untouched. */
 export const restore = async (request: RestoreRequest, options: JobOptions = {}): Promise<RestoreResult> => {
@@ -51,6 +55,8 @@ export const restore = async (request: RestoreRequest, options: JobOptions = {})
       lost: result.lost,
       lostFrames: result.lostFrames,
       lostBytes: result.lostBytes,
+      ...(result.lostNames === undefined ? {} : { lostNames: result.lostNames }),
+      ...(result.unlisted === undefined ? {} : { unlisted: result.unlisted }),
     };
   } finally {
     for (const close of closers.reverse()) close();
@@ -72,6 +78,8 @@ interface Outcome {
   readonly lost: readonly Extent[];
   readonly lostFrames: number;
   readonly lostBytes: number;
+  readonly lostNames?: LostNames;
+  readonly unlisted?: string;
 }
 
 const noteIndex = (context: JobContext, image: Image): void => {
@@ -97,21 +105,25 @@ export const restoreTo = async (
   refuseTableOverImage(place, table);
   const companions = await planCompanions(context, image, place, table, request.companions ?? false);
   const own = image.control.spaces.filter((each) => each.of === 'partition');
-  const lost = new Losses();
+  const lost = new Losses(place.start);
   await verifyFrames(context, image, [...own, ...companions.writes.map(({ space }) => space)], (each) =>
     lost.add(each),
   );
   noteIndex(context, image);
   if (!request.salvage) requireWhole(lost, image);
-  const final = planView(
-    context,
-    image,
-    source.kept.map((each) => each.image),
-    { partition: place.partition, found: beside(source) },
-    (place.subject?.diskOffset ?? 0) + place.start,
-  );
+  const view = new LostView(new ImageView(image, decodeXzBlocking), lost.partition);
+  const names = lost.count === 0 ? undefined : nameLosses(view, lost.partition);
+  const survivors = source.kept.map((each) => each.image);
+  const ground = { partition: place.partition, found: beside(source) };
+  const diskOffset = (place.subject?.diskOffset ?? 0) + place.start;
+  const final =
+    lost.count === 0
+      ? planView(context, image, survivors, ground, diskOffset)
+      : planSalvagedView(context, image, survivors, ground, diskOffset, lost.partition);
+  const unlisted = survivors.length === 0 ? undefined : final.unlisted?.reason;
   await checkMoves(context, image, final.moves);
-  const agreed = await request.confirm(restoreIntent(source, place, table, companions, lost, final.moves));
+  const damage = { lost, names, unlisted };
+  const agreed = await request.confirm(restoreIntent(source, place, table, companions, damage, final.moves));
   if (!agreed) throw refused('not confirmed: nothing was written', { code: 'unconfirmed' });
   const outcome = {
     table: place.isNew ? 'none' : table === undefined || table.action === 'none' ? 'kept' : table.action,
@@ -120,6 +132,8 @@ export const restoreTo = async (
     lost: lost.places,
     lostFrames: lost.count,
     lostBytes: lost.bytes,
+    ...(names === undefined ? {} : { lostNames: names }),
+    ...(unlisted === undefined ? {} : { unlisted }),
   } as const;
   if (request.dryRun) return { ...outcome, written: false };
   await context.checkpoint();

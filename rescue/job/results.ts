@@ -4,6 +4,7 @@ import type { CodecChoice } from '../image/codec.ts';
 import type { ImageKind } from '../image/control.ts';
 import type { TablePlan } from '../partition/plan.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
+import type { LostNames } from './lost-files.ts';
 
 /** What jobs take and give. All offsets are bytes from the start of TARGET; everything here but plans is JSON-safe. */
 
@@ -125,11 +126,15 @@ export interface RestoreResult extends ImageResult {
   readonly companions?: readonly string[];
   readonly imagesKept: readonly string[];
   readonly written: boolean;
-  /** What could not be restored (only with `salvage`): the lowest 1024 places, neighbours joined. */
+  /** What could not be restored (only with `salvage`): the lowest 1024 places of what was written, neighbours joined. */
   readonly lost: readonly Extent[];
   /** All of it: frames, or stretches from which no frame can be told; and bytes. */
   readonly lostFrames: number;
   readonly lostBytes: ByteLength;
+  /** The same by name; left out where nothing is lost. */
+  readonly lostNames?: LostNames;
+  /** Why the restored file system does not list the images, which then lie in clusters that it takes for free: what it takes to claim them is lost. */
+  readonly unlisted?: string;
 }
 
 export interface VerifyResult extends ImageResult {

@@ -5,7 +5,7 @@ import type { Run } from '../units.ts';
 import type { RestoreSource } from './restore-source.ts';
 
 /** Whether the bitmap of an image can be read to its end. */
-export const bitmapDamage = (image: Image) => {
+export const bitmapDamage = (image: Pick<Image, 'inUse'>) => {
   try {
     for (const _ of image.inUse());
     return undefined;
@@ -45,7 +45,10 @@ export const forSalvage = (source: RestoreSource, note: (text: string) => void):
   note(
     `It is lost which clusters were in use (${damage.message}): those that the image has content for are taken.`,
   );
-  const chosen = { ...source.chosen, image: { ...image, inUse: () => mapped(image) } };
+  const chosen = {
+    ...source.chosen,
+    image: { ...image, inUse: () => mapped(image), bitmapLost: true as const },
+  };
   const swap = (each: RestoreSource['chosen']) => (each === source.chosen ? chosen : each);
   return { ...source, chosen, kept: source.kept.map(swap), found: source.found.map(swap) };
 };

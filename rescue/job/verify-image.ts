@@ -1,12 +1,13 @@
-import { intersect, toExtents } from '../bytes/runs.ts';
+import { intersect, subtract, toExtents } from '../bytes/runs.ts';
 import { corrupt } from '../errors.ts';
 import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
+import { SPACE } from '../image/layout.ts';
 import type { LogGap } from '../image/scanned-map.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { framesOf, type MappedFrame, readFrames } from './frames.ts';
-import type { Loss, Losses } from './losses.ts';
+import type { Loss, Losses, LostExtent } from './losses.ts';
 import { bitmapDamage } from './salvage.ts';
 
 /** Bytes of the partition, or of the disk for a companion range, that a frame holds. */
@@ -22,32 +23,42 @@ export const outsideSpace = (frame: MappedFrame): boolean =>
     (entry) => (entry.start + entry.length) * frame.space.unit > frame.space.length || entry.length === 0,
   );
 
+const isOfClusters = ({ id }: AddressSpace): boolean => id === SPACE.partition;
+
 /** Where in the volume the content of a gap in the log was; only what was in use, if that is known. */
 function* extentsOfGap(
   { after, before }: LogGap,
   spaces: readonly AddressSpace[],
   inUse: (() => Iterable<Extent>) | undefined,
-): Generator<Extent> {
-  for (const { id, start, length, unit } of spaces) {
+): Generator<LostExtent> {
+  for (const { id, start, length, unit, of } of spaces) {
     if (id < after.space || (before !== undefined && id > before.space)) continue;
     const first = id === after.space ? after.unit * unit : 0;
     const end = before !== undefined && id === before.space ? Math.min(before.unit * unit, length) : length;
     if (end <= first) continue;
-    const whole = { start: start + first, length: end - first };
-    // Only the clusters' own space is in the bitmap.
-    if (id === 0 && inUse !== undefined) yield* intersect([whole], inUse());
-    else yield whole;
+    const whole = [{ start: start + first, length: end - first }];
+    // Only the clusters' own space is in the bitmap; what lies outside them is counted from the start of the partition, over them.
+    let held: Iterable<Extent> = whole;
+    if (id === SPACE.partition && inUse !== undefined) held = intersect(whole, inUse());
+    if (id === SPACE.outside) held = subtract(whole, spaces.filter(isOfClusters));
+    for (const part of held) yield { ...part, of };
   }
 }
 
 /** Gaps for which the bitmap is read; there are so many only if most of the image is gone. */
 const GAPS_LOOKED_UP = 64;
 
-const lostGaps = (image: Image, spaces: readonly AddressSpace[], onLost: (loss: Loss) => void): void => {
+/** Reports what the gaps of a map that was read to its end may have held. */
+export const lostGaps = (
+  image: Pick<Image, 'gaps' | 'control' | 'inUse' | 'bitmapLost'>,
+  spaces: readonly AddressSpace[],
+  onLost: (loss: Loss) => void,
+): void => {
   const gaps = image.gaps();
   if (gaps.length === 0) return;
   const { clusterBase, clusterSize } = image.control.geometry;
-  const known = gaps.length <= GAPS_LOOKED_UP && bitmapDamage(image) === undefined;
+  const hasBitmap = image.bitmapLost !== true && bitmapDamage(image) === undefined;
+  const known = gaps.length <= GAPS_LOOKED_UP && hasBitmap;
   const inUse = known ? () => toExtents(image.inUse(), clusterSize, clusterBase) : undefined;
   const ascending = [...spaces].sort((a, b) => a.id - b.id);
   for (const gap of gaps) {
@@ -70,7 +81,9 @@ export const verifyFrames = async (
   let checked = 0;
   const lose = (frame: MappedFrame, reason: string): void => {
     const { logOffset, recordLength } = frame.entries[0]!;
-    onLost({ extents: extentsOf(frame), log: { start: logOffset, length: recordLength }, reason });
+    const { of } = frame.space;
+    const extents = extentsOf(frame).map((extent) => ({ ...extent, of }));
+    onLost({ extents, log: { start: logOffset, length: recordLength }, reason });
   };
   context.progress('verify-image', 0, image.rawBytes);
   await readFrames(context, image, framesOf(image, spaces), true, (frames) => {

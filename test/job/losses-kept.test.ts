@@ -2,7 +2,7 @@ import test from 'ava';
 import { Losses } from '../../rescue/job/losses.ts';
 
 const loss = (index: number, step: number) => ({
-  extents: [{ start: index * step, length: 4096 }],
+  extents: [{ start: index * step, length: 4096, of: 'partition' as const }],
   log: { start: index * step, length: 100 },
   reason: 'lost',
 });

@@ -9,7 +9,7 @@ import { SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
 import type { MapEntry } from '../../rescue/image/map.ts';
 import { openImage } from '../../rescue/image/reader.ts';
 import { headLength, type RecordHead } from '../../rescue/image/record.ts';
-import { parseSlotHeader } from '../../rescue/image/slot.ts';
+import { parseSlotHeader, type SlotHeader } from '../../rescue/image/slot.ts';
 import { dataSlotIndex, dataSlotsBefore } from '../../rescue/image/slot-order.ts';
 import { ImageView } from '../../rescue/image/view.ts';
 import type { Assembled } from '../../rescue/locate/assemble.ts';
@@ -69,13 +69,13 @@ const fresh = (slotSize: number): Made => {
   return { ...rest, disk: copy, partition: new Window(copy, { start: MIB, length: PARTITION }) };
 };
 
-/** Destroys the header and a part of the payload of the slots for which `which` says so. */
+/** Destroys the slots for which `which` says so. */
 const destroy = ({ partition, captured }: Made, which: (index: number) => boolean): number[] => {
   const { homes } = captured;
   const gone: number[] = [];
   for (let index = 0; index < homes.slotCount; index += 1) {
     if (!which(index)) continue;
-    partition.write(homes.homeOf(index), new Uint8Array(4096).fill(0x77));
+    partition.write(homes.homeOf(index), new Uint8Array(homes.slotSize).fill(0x77));
     gone.push(index);
   }
   return gone;
@@ -232,16 +232,57 @@ class Whole {
     return Array.from({ length: last - first + 1 }, (_, at) => dataSlotIndex(first + at));
   }
 
-  /** The records that can be told when slots are lost: that follow one that can, or are the first in their slot. */
+  /** Whether a byte of this stretch of the log is destroyed with these slots. */
+  isHit(isGone: (index: number) => boolean, from: number, length: number): boolean {
+    return this.slotsOf(from, length).some(isGone);
+  }
+
+  /** Where the log ends by the last data slot whose header is left. */
+  #knownEnd(isGone: (index: number) => boolean): number {
+    const last = this.records.at(-1)!;
+    const end = last.logOffset + last.length;
+    const index = this.slotsOf(0, end).findLast((each) => !isGone(each));
+    return index === undefined ? 0 : Math.min(end, (dataSlotsBefore(index) + 1) * this.capacity);
+  }
+
+  /**
+   * The records that can be told when slots are lost: those that follow one that can, that are the first in a slot whose header is
+   * left, or from which one leads to the next up to such a one, or to the log's end.
+   */
   tellable(isGone: (index: number) => boolean): LoggedRecord[] {
-    const sound = (at: number, length: number) => !this.slotsOf(at, length).some(isGone);
-    let follows = true;
-    return this.records.filter(({ logOffset, head }, number) => {
-      const before = number === 0 ? -1 : Math.floor(this.records[number - 1]!.logOffset / this.capacity);
-      const isFirst = Math.floor(logOffset / this.capacity) > before && sound(logOffset, 1);
-      follows = (follows || isFirst) && sound(logOffset, headLength(head.runs.length));
-      return follows;
-    });
+    const { records, capacity } = this;
+    const logEnd = this.#knownEnd(isGone);
+    const slotOf = ({ logOffset }: LoggedRecord): number => Math.floor(logOffset / capacity);
+    const isSound = ({ logOffset, head }: LoggedRecord): boolean => {
+      const length = headLength(head.runs.length);
+      return logOffset + length <= logEnd && !this.isHit(isGone, logOffset, length);
+    };
+    const isKnown = (each: LoggedRecord, number: number): boolean =>
+      (number === 0 || slotOf(records[number - 1]!) < slotOf(each)) && !isGone(dataSlotIndex(slotOf(each)));
+    const leadsTo = (end: number, from: number): boolean => {
+      for (const each of records.slice(from)) {
+        if (!isSound(each)) return false;
+        const next = each.logOffset + each.length;
+        if (next >= end) return next - end < 8;
+      }
+      return false;
+    };
+    const told: LoggedRecord[] = [];
+    for (let number = 0; number < records.length; ) {
+      const each = records[number]!;
+      if (each.logOffset >= logEnd) break;
+      if (isSound(each)) {
+        told.push(each);
+        number += 1;
+        continue;
+      }
+      const known = records.findIndex((later, at) => slotOf(later) > slotOf(each) && isKnown(later, at));
+      const upTo = known < 0 ? records.length : known;
+      const end = known < 0 ? logEnd : records[known]!.logOffset;
+      number += 1;
+      while (number < upTo && !leadsTo(end, number)) number += 1;
+    }
+    return told;
   }
 }
 
@@ -270,7 +311,7 @@ for (const slotSize of [4096, 65536]) {
             losses.some(([first, count]) => index >= first && index < first + count);
           const gone = destroy(it, isGone);
           const told = all.tellable(isGone);
-          const readable = told.filter((each) => !all.slotsOf(each.logOffset, each.length).some(isGone));
+          const readable = told.filter((each) => !all.isHit(isGone, each.logOffset, each.length));
           const found = run(it.disk);
           if (!readable.some((each) => each.head.stream === 'control')) {
             t.deepEqual(found, []);
@@ -322,17 +363,42 @@ test('both copies of the control stream lost: said, not guessed', (t) => {
   t.regex(reassembly.failures.join(), /control stream/);
 });
 
-test('reading a lost slot says slot.lost', (t) => {
+/** Reads from the log at the payload of slot 100, which `spoil` changes after every anchor is destroyed. */
+const readSpoiled = (t: ExecutionContext, spoil: (made: Made, home: number) => void) => {
   const it = fresh(4096);
-  destroy(it, (index) => index === 100 || KIND(index) === 'anchor');
+  destroy(it, (index) => KIND(index) === 'anchor');
   const { image } = only(t, run(it.disk));
-  const log = image.log();
-  const lostAt = dataSlotsBefore(100) * CAPACITY;
-  const error = t.throws(() => log.read(lostAt + 5, 10));
-  t.true(isHoldfastError(error, 'corrupt') && error.detail.code === 'slot.lost');
-  t.notThrows(() => log.read(lostAt - 10, 10));
-  t.notThrows(() => log.read(lostAt + CAPACITY, 10));
+  const at = dataSlotsBefore(100) * CAPACITY;
+  const before = image.log().read(at, CAPACITY);
+  spoil(it, it.captured.homes.homeOf(100));
+  return { log: image.log(), at, before };
+};
+
+test('a slot with a damaged header hands out its payload, which its records vouch for', (t) => {
+  const { log, at, before } = readSpoiled(t, ({ partition }, home) =>
+    partition.write(home, new Uint8Array(SLOT_HEADER_SIZE).fill(0x77)),
+  );
+  t.deepEqual(log.read(at, CAPACITY), before);
 });
+
+const OTHER_HEADERS: Readonly<Record<string, (header: SlotHeader) => Uint8Array>> = {
+  'another image': (header) => headerOf({ ...header, imageId: new Uint8Array(16).fill(9) }, header),
+  'another place of the image': (header) => headerOf(header, { ...header, index: 101 }),
+  'another generation': (header) => headerOf({ ...header, generation: 77 }, header),
+};
+
+for (const [name, change] of Object.entries(OTHER_HEADERS)) {
+  test(`reading a slot in whose place there is one of ${name} says slot.lost`, (t) => {
+    const { log, at } = readSpoiled(t, ({ partition }, home) => {
+      const header = parseSlotHeader(partition.read(home, SLOT_HEADER_SIZE), home);
+      partition.write(home, change(header).subarray(0, SLOT_HEADER_SIZE));
+    });
+    const error = t.throws(() => log.read(at + 5, 10));
+    t.true(isHoldfastError(error, 'corrupt') && error.detail.code === 'slot.lost');
+    t.notThrows(() => log.read(at - 10, 10));
+    t.notThrows(() => log.read(at + CAPACITY, 10));
+  });
+}
 
 test('without the extent table, homes come from the slots; lost ones are placed as their neighbours say', (t) => {
   const it = fresh(4096);

@@ -1,4 +1,5 @@
-import { corrupt } from '../../errors.ts';
+import { corrupt, type HoldfastError } from '../../errors.ts';
+import { isDamage } from '../tolerance.ts';
 import { directoryLeafChecksumOk, dxChecksumOk, dxCountOffset, hasDirectoryTail } from './checksum.ts';
 import { type Inode, isDirectory, usesInlineData } from './inode.ts';
 import { DIRECTORY_ENTRY, DIRECTORY_TAIL, FILE_TYPE_UNKNOWN, INODE_INDEX } from './layout.ts';
@@ -90,10 +91,15 @@ export function* readRecords(
 }
 
 /**
- * Blocks of a directory in file order, checksums verified. Blocks behind the directory's size do not count.
+ * Blocks of a directory in file order, checksums verified. Blocks behind the directory's size do not count. One that cannot be read
+ * is left out if `onLost` takes the error.
  * Throws `corrupt` (`ext.not-directory`, `ext.directory-...`).
  */
-export function* directoryBlocks(volume: ExtVolume, inode: Inode): Generator<DirectoryBlock> {
+export function* directoryBlocks(
+  volume: ExtVolume,
+  inode: Inode,
+  onLost?: (error: HoldfastError) => void,
+): Generator<DirectoryBlock> {
   const structure = `ext directory ${inode.number}`;
   const fail = (code: string, message: string, block?: number) =>
     corrupt(message, {
@@ -109,15 +115,23 @@ export function* directoryBlocks(volume: ExtVolume, inode: Inode): Generator<Dir
     if (run.uninitialised) throw fail('directory-uninitialised', 'preallocated block');
     for (let index = 0; index < run.length && run.logical + index < end; index += 1) {
       const block = run.start + index;
-      const bytes = volume.readBlock(block, structure);
       const logical = run.logical + index;
-      // Told by the first entry alone: the kernel leaves remains of a leaf's tail at the end of a new root.
-      const isIndex = indexed && dxCountOffset(bytes) !== undefined;
-      const sound = isIndex
-        ? dxChecksumOk(volume.parameters, inode, bytes)
-        : directoryLeafChecksumOk(volume.parameters, inode, bytes);
-      if (!sound) throw fail('directory-checksum', `wrong checksum in block ${logical} of it`, block);
-      yield { logical, block, kind: isIndex ? 'index' : 'leaf', bytes };
+      let read: DirectoryBlock;
+      try {
+        const bytes = volume.readBlock(block, structure);
+        // Told by the first entry alone: the kernel leaves remains of a leaf's tail at the end of a new root.
+        const isIndex = indexed && dxCountOffset(bytes) !== undefined;
+        const sound = isIndex
+          ? dxChecksumOk(volume.parameters, inode, bytes)
+          : directoryLeafChecksumOk(volume.parameters, inode, bytes);
+        if (!sound) throw fail('directory-checksum', `wrong checksum in block ${logical} of it`, block);
+        read = { logical, block, kind: isIndex ? 'index' : 'leaf', bytes };
+      } catch (error) {
+        if (onLost === undefined || !isDamage(error)) throw error;
+        onLost(error);
+        continue;
+      }
+      yield read;
     }
   }
 }
@@ -130,16 +144,21 @@ export const entriesEnd = (volume: ExtVolume, bytes: Uint8Array): number =>
 
 /**
  * All names of a directory, in the order in which they are stored, whether it is indexed or not. An index root shows
- * `.` and `..`, an inner index block one unused entry, so indexed directories read like linear ones.
+ * `.` and `..`, an inner index block one unused entry, so indexed directories read like linear ones. What is left of a block
+ * behind damage is left out if `onLost` takes the error.
  * Throws `corrupt`.
  */
-export function* readDirectory(volume: ExtVolume, inode: Inode): Generator<DirectoryEntry> {
+export function* readDirectory(
+  volume: ExtVolume,
+  inode: Inode,
+  onLost?: (error: HoldfastError) => void,
+): Generator<DirectoryEntry> {
   if (usesInlineData(inode)) {
     yield* readInlineDirectory(volume, inode);
     return;
   }
   const structure = `ext directory ${inode.number}`;
-  for (const { block, kind, bytes } of directoryBlocks(volume, inode)) {
+  for (const { block, kind, bytes } of directoryBlocks(volume, inode, onLost)) {
     const span = {
       bytes,
       from: 0,
@@ -147,7 +166,19 @@ export function* readDirectory(volume: ExtVolume, inode: Inode): Generator<Direc
       position: volume.blockOffset(block),
       structure,
     };
-    for (const record of readRecords(volume, span)) if (record.inode !== 0) yield record;
+    const records = readRecords(volume, span);
+    for (;;) {
+      let next: ReturnType<typeof records.next>;
+      try {
+        next = records.next();
+      } catch (error) {
+        if (onLost === undefined || !isDamage(error)) throw error;
+        onLost(error);
+        break;
+      }
+      if (next.done) break;
+      if (next.value.inode !== 0) yield next.value;
+    }
   }
 }
 

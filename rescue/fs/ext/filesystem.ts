@@ -80,7 +80,7 @@ export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     blank: () => blankRuns(volume),
     bad: () => badRuns(volume),
     reserved: () => [],
-    walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
+    walk: (onDamage) => ({ [Symbol.iterator]: () => walkFiles(volume, onDamage) }),
     excludes: () => listExcludes(volume, swap(), isContainer),
     containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume, swap))],

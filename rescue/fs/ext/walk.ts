@@ -1,11 +1,12 @@
 import { NumberSet } from '../../bytes/number-set.ts';
 import { unsupported } from '../../errors.ts';
 import { roundDown } from '../../units.ts';
-import type { FileEntry, FileType } from '../filesystem.ts';
+import type { ContentPiece, FileEntry, FileType } from '../filesystem.ts';
+import { type OnDamage, tolerating } from '../tolerance.ts';
 import { readDirectory } from './directory.ts';
 import { type Inode, isDirectory, readInode, readInodeFrom, typeOf } from './inode.ts';
 import { MODE_DIRECTORY, MODE_FILE, MODE_SYMLINK, ROOT_INODE } from './layout.ts';
-import { clusterRuns } from './mapping.ts';
+import { clusterRuns, dataRuns } from './mapping.ts';
 import type { ExtVolume } from './volume.ts';
 
 /** Levels of folders: names of one letter reach the kernel's longest path (4096 bytes) at 2048. */
@@ -20,6 +21,17 @@ const TYPES: Readonly<Record<number, FileType>> = {
   [MODE_SYMLINK]: 'symlink',
 };
 
+/** Preallocated blocks read as zeros, whatever they hold. */
+function* contentPieces(volume: ExtVolume, inode: Inode): Generator<ContentPiece> {
+  const { blockSize } = volume;
+  for (const { logical, start, length, uninitialised } of dataRuns(volume, inode)) {
+    const offset = logical * blockSize;
+    const inside = Math.min(length * blockSize, inode.size - offset);
+    if (uninitialised || inside <= 0) continue;
+    yield { offset, start: volume.blockOffset(start), length: inside };
+  }
+}
+
 export const fileEntry = (volume: ExtVolume, path: string, inode: Inode): FileEntry => ({
   path,
   type: TYPES[typeOf(inode)] ?? 'other',
@@ -28,6 +40,7 @@ export const fileEntry = (volume: ExtVolume, path: string, inode: Inode): FileEn
   attributes: inode.mode,
   node: inode.number,
   runs: () => clusterRuns(volume, inode),
+  pieces: () => contentPieces(volume, inode),
 });
 
 const isDots = (name: Uint8Array): boolean =>
@@ -71,28 +84,44 @@ const inodeReader = (volume: ExtVolume): ((number: number) => Inode) => {
  * directory block per level of folders, one bit per inode number near a folder's.
  * Throws `corrupt`, `unsupported` (`ext.too-deep`), `io`.
  */
-export function* walkFiles(volume: ExtVolume): Generator<FileEntry> {
-  const root = readInode(volume, ROOT_INODE);
+export function* walkFiles(volume: ExtVolume, onDamage?: OnDamage): Generator<FileEntry> {
+  const root = tolerating(onDamage, 'record', '/', () => readInode(volume, ROOT_INODE));
+  if (root === undefined) return;
   const entered = new NumberSet();
   yield fileEntry(volume, '/', root);
-  yield* walkFolder(volume, root, '', entered);
+  yield* walkFolder(volume, root, entered, onDamage);
 }
 
-function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: NumberSet): Generator<FileEntry> {
+function* walkFolder(
+  volume: ExtVolume,
+  top: Inode,
+  entered: NumberSet,
+  onDamage: OnDamage,
+): Generator<FileEntry> {
   const inodeOf = inodeReader(volume);
   entered.add(top.number);
+  const enter = (path: string, inode: Inode) => ({
+    path,
+    entries: readDirectory(
+      volume,
+      inode,
+      onDamage === undefined ? undefined : (error) => onDamage({ path: path || '/', what: 'folder', error }),
+    ),
+  });
   // An explicit stack: generators that delegate to each other cost time for every level above.
-  const stack = [{ path, entries: readDirectory(volume, top) }];
+  const stack = [enter('', top)];
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
-    const next = level.entries.next();
-    if (next.done) {
+    const { entries, path } = level;
+    const next = tolerating(onDamage, 'folder', path || '/', () => entries.next());
+    if (next === undefined || next.done) {
       stack.pop();
       continue;
     }
     const { name, inode: number } = next.value;
     if (isDots(name)) continue;
-    const inode = inodeOf(number);
-    const entryPath = `${level.path}/${decoder.decode(name)}`;
+    const entryPath = `${path}/${decoder.decode(name)}`;
+    const inode = tolerating(onDamage, 'record', entryPath, () => inodeOf(number));
+    if (inode === undefined) continue;
     yield fileEntry(volume, entryPath, inode);
     if (!isDirectory(inode) || !entered.add(number)) continue;
     if (stack.length >= DEEPEST) {
@@ -102,6 +131,6 @@ function* walkFolder(volume: ExtVolume, top: Inode, path: string, entered: Numbe
         offset: inode.offset,
       });
     }
-    stack.push({ path: entryPath, entries: readDirectory(volume, inode) });
+    stack.push(enter(entryPath, inode));
   }
 }

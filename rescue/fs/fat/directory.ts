@@ -1,5 +1,6 @@
-import { corrupt } from '../../errors.ts';
+import { corrupt, type HoldfastError } from '../../errors.ts';
 import { type ByteLength, type ByteOffset, type Cluster, KIB } from '../../units.ts';
+import { isDamage } from '../tolerance.ts';
 import {
   ATTRIBUTE_DIRECTORY,
   ATTRIBUTE_LONG_NAME,
@@ -77,13 +78,29 @@ export function* folderParts(volume: FatVolume, folder: Folder): Generator<Folde
 /** Large clusters are read in pieces: a folder's end usually comes early. */
 const PIECE = 16 * KIB;
 
-/** All slots of a folder in order, those behind the end mark included. `bytes` is the caller's to keep. */
-export function* folderSlots(volume: FatVolume, folder: Folder): Generator<Slot> {
+/**
+ * All slots of a folder in order, those behind the end mark included. `bytes` is the caller's to keep. A piece that cannot be read
+ * is left out if `onLost` takes the error.
+ */
+export function* folderSlots(
+  volume: FatVolume,
+  folder: Folder,
+  onLost?: (error: HoldfastError) => void,
+): Generator<Slot> {
   let index = 0;
   for (const part of folderParts(volume, folder)) {
     for (let done = 0; done < part.length; done += PIECE) {
       const position = part.position + done;
-      const bytes = volume.device.read(position, Math.min(PIECE, part.length - done));
+      const length = Math.min(PIECE, part.length - done);
+      let bytes: Uint8Array;
+      try {
+        bytes = volume.device.read(position, length);
+      } catch (error) {
+        if (onLost === undefined || !isDamage(error)) throw error;
+        onLost(error);
+        index += length / ENTRY_SIZE;
+        continue;
+      }
       for (let at = 0; at < bytes.length; at += ENTRY_SIZE) {
         yield { index, position: position + at, bytes: bytes.subarray(at, at + ENTRY_SIZE) };
         index += 1;
@@ -200,9 +217,13 @@ const entryFrom = (
 };
 
 /** Entries and stray parts of long names, in the order in which they are stored, up to the end mark. */
-export function* readSlots(volume: FatVolume, folder: Folder): Generator<DirectoryEntry | StrayParts> {
+export function* readSlots(
+  volume: FatVolume,
+  folder: Folder,
+  onLost?: (error: HoldfastError) => void,
+): Generator<DirectoryEntry | StrayParts> {
   const parts = new LongParts();
-  for (const slot of folderSlots(volume, folder)) {
+  for (const slot of folderSlots(volume, folder, onLost)) {
     if (isEnd(slot)) break;
     let stray: readonly Slot[] = [];
     if (isDeleted(slot)) stray = parts.drop();
@@ -221,8 +242,12 @@ export function* readSlots(volume: FatVolume, folder: Folder): Generator<Directo
 }
 
 /** All names of a folder. Throws `corrupt` (`fat.chain-...`, `fat.folder-size`), `io`. */
-export function* readDirectory(volume: FatVolume, folder: Folder): Generator<DirectoryEntry> {
-  for (const each of readSlots(volume, folder)) if (!('stray' in each)) yield each;
+export function* readDirectory(
+  volume: FatVolume,
+  folder: Folder,
+  onLost?: (error: HoldfastError) => void,
+): Generator<DirectoryEntry> {
+  for (const each of readSlots(volume, folder, onLost)) if (!('stray' in each)) yield each;
 }
 
 /** FAT compares names without regard to case: long ones, and the short ones beside them. */

@@ -1,7 +1,8 @@
 import { NumberSet } from '../../bytes/number-set.ts';
-import { corrupt, unsupported } from '../../errors.ts';
+import { corrupt, type HoldfastError, unsupported } from '../../errors.ts';
 import type { Run } from '../../units.ts';
-import type { FileEntry } from '../filesystem.ts';
+import type { ContentPiece, FileEntry } from '../filesystem.ts';
+import { isDamage, type OnDamage, tolerating } from '../tolerance.ts';
 import {
   type DirectoryEntry,
   type Folder,
@@ -27,6 +28,22 @@ export const clusterRuns = (volume: FatVolume, entry: DirectoryEntry, path: stri
       : volume.table.chainRuns(volume.clusterOf(entry.firstEntry), path),
 });
 
+/** `size`: bytes of the content; a folder has what its chain has. */
+function* contentPieces(
+  volume: FatVolume,
+  runs: Iterable<Run>,
+  size = Number.POSITIVE_INFINITY,
+): Generator<ContentPiece> {
+  let offset = 0;
+  for (const { start, length } of runs) {
+    const bytes = length * volume.clusterSize;
+    const inside = Math.min(bytes, size - offset);
+    if (inside <= 0) return;
+    yield { offset, start: volume.clusterOffset(start), length: inside };
+    offset += bytes;
+  }
+}
+
 const fileEntry = (volume: FatVolume, entry: DirectoryEntry, path: string): FileEntry => ({
   path,
   type: entry.isFolder ? 'directory' : 'file',
@@ -35,12 +52,15 @@ const fileEntry = (volume: FatVolume, entry: DirectoryEntry, path: string): File
   attributes: entry.attributes,
   node: entry.firstEntry,
   runs: () => clusterRuns(volume, entry, path),
+  pieces: () =>
+    contentPieces(volume, clusterRuns(volume, entry, path), entry.isFolder ? undefined : entry.size),
 });
 
 /** The root has no entry of its own: no times, and on FAT12 and FAT16 no clusters. */
 const rootEntry = (volume: FatVolume): FileEntry => {
   const { root } = volume.parameters;
   const first = 'entry' in root ? root.entry : 0;
+  const runs = (): Iterable<Run> => (first === 0 ? [] : volume.table.chainRuns(volume.clusterOf(first), '/'));
   return {
     path: '/',
     type: 'directory',
@@ -48,7 +68,11 @@ const rootEntry = (volume: FatVolume): FileEntry => {
     modified: 0,
     attributes: ATTRIBUTE_DIRECTORY,
     node: first,
-    runs: () => (first === 0 ? [] : volume.table.chainRuns(volume.clusterOf(first), '/')),
+    runs,
+    pieces: () =>
+      'entry' in root
+        ? contentPieces(volume, runs())
+        : [{ offset: 0, start: root.offset, length: root.length }],
   };
 };
 
@@ -60,33 +84,48 @@ const rootEntry = (volume: FatVolume): FileEntry => {
  * Throws `corrupt` (`fat.cross-linked`, `fat.chain-...`, `fat.folder-size`, `fat.cluster-range`), `unsupported`
  * (`fat.too-deep`), `io`.
  */
-export function* walkFiles(volume: FatVolume): Generator<FileEntry> {
+export function* walkFiles(volume: FatVolume, onDamage?: OnDamage): Generator<FileEntry> {
   const entered = new NumberSet(CLUSTERS_PER_PAGE);
   const enter = (folder: Folder): { folder: Folder; entries: Iterator<DirectoryEntry> } => {
-    for (const { cluster, position } of folderParts(volume, folder)) {
-      if (cluster === undefined || entered.add(cluster)) continue;
-      throw corrupt('shares a cluster with another folder', {
-        code: 'fat.cross-linked',
-        structure: `FAT folder ${folder.path}`,
-        offset: position,
-      });
+    const onLost =
+      onDamage === undefined
+        ? undefined
+        : (error: HoldfastError): void => onDamage({ path: folder.path, what: 'folder', error });
+    try {
+      for (const { cluster, position } of folderParts(volume, folder)) {
+        if (cluster === undefined || entered.add(cluster)) continue;
+        throw corrupt('shares a cluster with another folder', {
+          code: 'fat.cross-linked',
+          structure: `FAT folder ${folder.path}`,
+          offset: position,
+        });
+      }
+    } catch (error) {
+      // A chain that breaks off is read up to there. Clusters of another folder would be gone through again and again.
+      if (onLost === undefined || !isDamage(error)) throw error;
+      if (error.detail.code === 'fat.cross-linked') {
+        onLost(error);
+        return { folder, entries: [].values() };
+      }
     }
-    return { folder, entries: readDirectory(volume, folder) };
+    return { folder, entries: readDirectory(volume, folder, onLost) };
   };
   yield rootEntry(volume);
   const stack = [enter(rootFolder(volume))];
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
-    const next = level.entries.next();
-    if (next.done) {
+    const { entries, folder: parent } = level;
+    const next = tolerating(onDamage, 'folder', parent.path, () => entries.next());
+    if (next === undefined || next.done) {
       stack.pop();
       continue;
     }
     const entry = next.value;
     if (entry.isLabel || isDots(entry)) continue;
-    const path = pathOf(level.folder, entry.name);
+    const path = pathOf(parent, entry.name);
     yield fileEntry(volume, entry, path);
     if (!entry.isFolder) continue;
-    const folder = folderOf(volume, entry, level.folder);
+    const folder = tolerating(onDamage, 'folder', path, () => folderOf(volume, entry, parent));
+    if (folder === undefined) continue;
     if (folder.first !== 'fixed' && entered.has(folder.first)) continue;
     if (stack.length >= DEEPEST) {
       throw unsupported(`has more than ${DEEPEST} folders inside each other`, {

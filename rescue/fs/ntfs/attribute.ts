@@ -52,6 +52,9 @@ const fail = (place: Place, message: string, expected: string | number, found: s
 export const utf16 = (bytes: Uint8Array, at: number, units: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + at, units * 2).toString('utf16le');
 
+export const isCompressed = (attribute: Attribute): attribute is NonResidentAttribute =>
+  !attribute.resident && (attribute.flags & ATTRIBUTE_COMPRESSION_MASK) !== 0;
+
 /** Whether the clusters hold the content as it is, neither compressed nor encrypted. */
 export const isPlain = (attribute: Attribute): boolean =>
   (attribute.flags & (ATTRIBUTE_COMPRESSION_MASK | ATTRIBUTE_ENCRYPTED)) === 0;

@@ -1,6 +1,7 @@
 import { NumberSet } from '../../bytes/number-set.ts';
-import { corrupt } from '../../errors.ts';
+import { corrupt, type HoldfastError } from '../../errors.ts';
 import { isPowerOfTwo } from '../../units.ts';
+import { isDamage } from '../tolerance.ts';
 import { type Content, openContent } from './content.ts';
 import type { NtfsFile } from './file.ts';
 import { type Node, type NodeEntry, parseEntry, parseNode } from './index-entries.ts';
@@ -104,11 +105,13 @@ interface Level {
 
 /**
  * Every name in a folder, in the order of the index, short names included. `onBlock` learns the number of each block that is
- * part of the tree, counted in blocks. Memory: one block per level, one bit per block. Throws `corrupt`, `io`.
+ * part of the tree, counted in blocks. A block that cannot be read is left out, with all below it, if `onLost` takes the error.
+ * Memory: one block per level, one bit per block. Throws `corrupt`, `io`.
  */
 export function* directoryEntries(
   index: NameIndex,
   onBlock?: (block: number) => void,
+  onLost?: (error: HoldfastError) => void,
 ): Generator<DirectoryEntry> {
   const seen = new NumberSet();
   const stack: Level[] = [{ node: index.root, at: index.root.first, entry: undefined }];
@@ -117,7 +120,14 @@ export function* directoryEntries(
     level.entry ??= parseEntry(level.node, level.at);
     const { entry, node } = level;
     if (!descended && entry.subNode !== undefined) {
-      const block = readBlock(index, entry.subNode);
+      let block: Node;
+      try {
+        block = readBlock(index, entry.subNode);
+      } catch (error) {
+        if (onLost === undefined || !isDamage(error)) throw error;
+        onLost(error);
+        continue;
+      }
       const number = (entry.subNode * index.vcnBytes) / index.blockSize;
       if (!seen.add(number))
         throw fail(index.place, 'a block is part of the tree twice', 'once', entry.subNode);

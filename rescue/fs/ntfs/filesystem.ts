@@ -57,7 +57,7 @@ export const openNtfs = (device: ReadableDevice, isContainer?: ContainerTest): F
     blank: () => [],
     bad: () => badRuns(volume),
     reserved: () => mftZone(volume),
-    walk: () => ({ [Symbol.iterator]: () => walkFiles(volume) }),
+    walk: (onDamage) => ({ [Symbol.iterator]: () => walkFiles(volume, onDamage) }),
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),
     refusals: () => [...guarded(volumeStates(volume))],

@@ -1,8 +1,9 @@
 import { NumberSet } from '../../bytes/number-set.ts';
-import { unsupported } from '../../errors.ts';
-import type { FileEntry, FileType } from '../filesystem.ts';
-import type { Attribute } from './attribute.ts';
-import { directoryEntries, openNameIndex } from './directory.ts';
+import { type HoldfastError, unsupported } from '../../errors.ts';
+import type { ContentPiece, FileEntry, FileType } from '../filesystem.ts';
+import { type OnDamage, tolerating } from '../tolerance.ts';
+import { type Attribute, isCompressed } from './attribute.ts';
+import { type DirectoryEntry, directoryEntries, openNameIndex } from './directory.ts';
 import { attributeRuns, type NtfsFile, openRecord } from './file.ts';
 import {
   AT_DATA,
@@ -57,6 +58,40 @@ export const sizeOf = (attribute: Attribute | undefined): number => {
   return attribute.resident ? attribute.value.length : attribute.dataSize;
 };
 
+/** The attributes of a file that lie in clusters: what it is called in front of them, undefined for the content itself. */
+const streamName = ({ type, name }: Attribute, content: readonly [number, string]): string | undefined => {
+  if (type === content[0] && name === content[1]) return undefined;
+  return type === AT_DATA ? name : `$${type.toString(16)}${name === '' ? '' : `:${name}`}`;
+};
+
+/** All that a file has in clusters: the content first, then its other streams and attributes. */
+function* contentPieces(file: NtfsFile, content: readonly [number, string]): Generator<ContentPiece> {
+  const { clusterSize } = file.volume;
+  // The first extent of each: it says how long the attribute is.
+  const firsts = [...file.attributes()].filter((each) => !each.resident && each.pairs.lowestVcn === 0);
+  firsts.sort(
+    (a, b) => Number(streamName(a, content) !== undefined) - Number(streamName(b, content) !== undefined),
+  );
+  for (const first of firsts) {
+    if (first.resident) continue;
+    const stream = streamName(first, content);
+    const end = Math.min(first.dataSize, first.initializedSize);
+    const more = {
+      ...(stream === undefined ? {} : { stream }),
+      ...(isCompressed(first) ? { granule: clusterSize * 2 ** first.compressionUnit } : {}),
+    };
+    for (const { vcn, start, length } of attributeRuns(file, first.type, first.name)) {
+      const offset = vcn * clusterSize;
+      if (start === undefined) continue;
+      // Of a compressed unit that is longer than what is in use of it, all clusters count.
+      const inside =
+        more.granule === undefined ? Math.min(length * clusterSize, end - offset) : length * clusterSize;
+      if (inside <= 0) break;
+      yield { offset, start: start * clusterSize, length: inside, ...more };
+    }
+  }
+}
+
 /** Content: the unnamed $DATA of a file, the index blocks of a folder. Named streams are in use, but no file of their own. */
 export const fileEntry = (file: NtfsFile, path: string): FileEntry => {
   const information = file.find(AT_STANDARD_INFORMATION, '');
@@ -73,6 +108,7 @@ export const fileEntry = (file: NtfsFile, path: string): FileEntry => {
     attributes: known ? STANDARD_INFORMATION.get(standard, 'file_attributes') : 0,
     node: file.record.number,
     runs: () => clustersOf(attributeRuns(file, type, name)),
+    pieces: () => contentPieces(file, [type, name]),
   };
 };
 
@@ -82,24 +118,39 @@ export const fileEntry = (file: NtfsFile, path: string): FileEntry => {
  * again, so the walk ends whatever the indexes say. Memory: one index block per level of the index and of folders, one bit per
  * record number near a folder's. Throws `corrupt`, `unsupported` (`ntfs.too-deep`), `io`.
  */
-export function* walkFiles(volume: NtfsVolume): Generator<FileEntry> {
-  const root = volume.file(FILE_ROOT);
+export function* walkFiles(volume: NtfsVolume, onDamage?: OnDamage): Generator<FileEntry> {
+  const root = tolerating(onDamage, 'record', '/', () => volume.file(FILE_ROOT));
+  if (root === undefined) return;
   const entered = new NumberSet();
   entered.add(FILE_ROOT);
   yield fileEntry(root, '/');
-  const stack = [{ path: '', entries: directoryEntries(openNameIndex(root)) }];
+  const enter = (path: string, file: NtfsFile) => {
+    const onLost =
+      onDamage === undefined
+        ? undefined
+        : (error: HoldfastError): void => onDamage({ path: path || '/', what: 'folder', error });
+    const index = tolerating(onDamage, 'folder', path || '/', () => openNameIndex(file));
+    return { path, entries: index === undefined ? [].values() : directoryEntries(index, undefined, onLost) };
+  };
+  const stack: { path: string; entries: Iterator<DirectoryEntry> }[] = [enter('', root)];
   for (let level = stack.at(-1); level !== undefined; level = stack.at(-1)) {
-    const next = level.entries.next();
-    if (next.done) {
+    const { entries, path: parent } = level;
+    const next = tolerating(onDamage, 'folder', parent || '/', () => entries.next());
+    if (next === undefined || next.done) {
       stack.pop();
       continue;
     }
     const { reference, name, namespace, place } = next.value;
     // The root lists itself as `.`.
     if (namespace === NAMESPACE_DOS || reference.number === FILE_ROOT) continue;
-    const file = meantFile(volume, reference, place);
-    const path = `${level.path}/${name.toWellFormed()}`;
-    yield fileEntry(file, path);
+    const path = `${parent}/${name.toWellFormed()}`;
+    const read = tolerating(onDamage, 'record', path, () => {
+      const file = meantFile(volume, reference, place);
+      return { file, entry: fileEntry(file, path) };
+    });
+    if (read === undefined) continue;
+    const { file, entry } = read;
+    yield entry;
     if (!isDirectory(file) || !entered.add(reference.number)) continue;
     if (stack.length >= DEEPEST) {
       throw unsupported(`has more than ${DEEPEST} folders inside each other`, {
@@ -107,6 +158,6 @@ export function* walkFiles(volume: NtfsVolume): Generator<FileEntry> {
         ...file.record.place,
       });
     }
-    stack.push({ path, entries: directoryEntries(openNameIndex(file)) });
+    stack.push(enter(path, file));
   }
 }
