@@ -4,7 +4,7 @@ import { AllocationMeter, MOST_AT_ONCE } from './hostile/allocation.ts';
 import { attempt, isFault } from './hostile/attempt.ts';
 import { fixtures } from './hostile/fixtures.ts';
 import { fuzz } from './hostile/fuzz.ts';
-import { HOSTILE } from './hostile/part.ts';
+import { hostile } from './hostile/part.ts';
 import { playScene } from './hostile/scenes/scene.ts';
 import { GENUINE } from './hostile/scenes/scenes.ts';
 import { supervise } from './hostile/supervise.ts';
@@ -13,7 +13,7 @@ import { textParser } from './hostile/text-parser.ts';
 import { prove } from './runner.ts';
 
 test('a little of each parser', async (t) => {
-  const { failures } = await prove(HOSTILE, { depth: 'sample', seed: 1, jobs: 1 });
+  const { failures } = await prove(hostile, { depth: 'sample', seed: 1, jobs: 1 });
   t.deepEqual(failures, []);
 });
 

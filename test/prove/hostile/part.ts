@@ -72,7 +72,7 @@ const runWork = async (asked: Work): Promise<PieceResult> => {
 };
 
 /** Hostile bytes for every parser, and images that must not be believed: `npm run prove -- hostile`. */
-export const HOSTILE: Part = {
+export const hostile: Part = {
   name: 'hostile',
   pieces: (depth, seed) => [
     ...scenesOf(depth),
