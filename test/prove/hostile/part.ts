@@ -1,6 +1,7 @@
 import type { Depth, Part, Piece, PieceResult, Plain } from '../part.ts';
-import { fixtureLines } from './fixtures.ts';
+import { fixtureLines, fixtures } from './fixtures.ts';
 import type { Finding, Fuzzed } from './fuzz.ts';
+import { replay } from './replay.ts';
 import { playScene } from './scenes/scene.ts';
 import { SCENES, sceneNamed } from './scenes/scenes.ts';
 import { supervise, type Work } from './supervise.ts';
@@ -75,6 +76,7 @@ const runWork = async (asked: Work): Promise<PieceResult> => {
 export const hostile: Part = {
   name: 'hostile',
   pieces: (depth, seed) => [
+    ...fixtures().map(({ name }): Piece => ({ name: `again: ${name}`, work: { fixture: name } })),
     ...scenesOf(depth),
     ...TARGETS.flatMap(({ name }) =>
       workOf(name, depth, seed).map(
@@ -83,7 +85,8 @@ export const hostile: Part = {
     ),
   ],
   run: ({ work }, cleanup): Promise<PieceResult> => {
-    const asked = work as unknown as Work | { readonly scene: string };
+    const asked = work as unknown as Work | { readonly scene: string } | { readonly fixture: string };
+    if ('fixture' in asked) return replay(asked.fixture, cleanup);
     return 'scene' in asked ? playScene(sceneNamed(asked.scene), cleanup) : runWork(asked);
   },
   report: (all, sum, depth) => {
@@ -101,6 +104,11 @@ export const hostile: Part = {
           what: 'executions of the parser with the fewest',
           value: Math.min(...TARGETS.map(({ name }) => sum(`executions ${name}`))),
           least: least.each,
+        },
+        {
+          what: 'inputs that once broke something, tried again',
+          value: sum('replayed'),
+          least: fixtures().length,
         },
         { what: 'crashes', value: sum('crashes'), most: 0 },
         { what: 'hangs', value: sum('hangs'), most: 0 },

@@ -32,4 +32,13 @@ export const FAULTS: readonly PlantedFault[] = [
     only: 'create: ext2',
     seen: /^FAILED cuts: create: ext2: before event \d+ .*(?:e2fsck|: was )/m,
   },
+  {
+    name: 'a count of a group descriptor of ext is believed',
+    file: 'rescue/fs/ext/group-editor.ts',
+    text: 'if (used < 0) {',
+    instead: 'if (used < Number.NEGATIVE_INFINITY) {',
+    part: 'hostile',
+    only: 'again: ext-unused-inodes',
+    seen: /^FAILED hostile: again: ext-unused-inodes\.txt: (?:crash|limit): /m,
+  },
 ];
