@@ -118,7 +118,7 @@ const options = {
   rows: { type: 'string' },
   size: { type: 'string' },
   runs: { type: 'string', default: '3' },
-  cache: { type: 'string', default: 'auto' },
+  cache: { type: 'string', default: 'cold' },
   source: { type: 'boolean', default: false },
   program: { type: 'string' },
   json: { type: 'boolean', default: false },
