@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib';
 import { isLocalFailure } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { allocatePageAligned } from '../device/direct.ts';
@@ -17,7 +16,7 @@ import {
   recordLength,
   sha256,
 } from './record.ts';
-import { hasSlotMagic, payloadCapacity } from './slot.ts';
+import { hasSlotMagic, headerIntact, payloadCapacity } from './slot.ts';
 import { dataSlotIndex } from './slot-order.ts';
 
 /** Where the slots of one container can be read. */
@@ -203,7 +202,7 @@ export class LogReader {
       SLOT_HEADER.get(slot, 'slot_index') === index &&
       this.#isGeneration(SLOT_HEADER.get(slot, 'generation')) &&
       Buffer.compare(SLOT_HEADER.get(slot, 'image_id'), this.#source.imageId) === 0;
-    if (!same && hasValidHeader(slot)) throw this.#lost(index, 'another slot');
+    if (!same && hasSlotMagic(slot) && headerIntact(slot)) throw this.#lost(index, 'another slot');
     return slot;
   }
 
@@ -308,11 +307,6 @@ export class LogReader {
     return raw;
   }
 }
-
-/** Whether there is a header that means what it says. */
-const hasValidHeader = (slot: Uint8Array): boolean =>
-  hasSlotMagic(slot) &&
-  SLOT_HEADER.get(slot, 'header_crc') === crc32(slot.subarray(0, SLOT_HEADER.offsetOf('header_crc')));
 
 const requireLength = (logOffset: number, expected: ByteLength, found: ByteLength): void => {
   if (expected !== found) throw wrongLength(logOffset, expected, found);

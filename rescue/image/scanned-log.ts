@@ -1,6 +1,7 @@
 import { isLocalFailure } from '../device/bad-sectors.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
-import { RECORD_HEADER, RECORD_MAGIC, SLOT_HEADER_SIZE } from './layout.ts';
+import { roundUp } from '../units.ts';
+import { RECORD_ALIGNMENT, RECORD_HEADER, RECORD_MAGIC, SLOT_HEADER_SIZE } from './layout.ts';
 import { LogReader, type SlotSource } from './log-reader.ts';
 import { parseRecordHead, peekHeadLength, type RecordHead, recordLength } from './record.ts';
 import { parseSlotHeader, payloadCapacity } from './slot.ts';
@@ -51,8 +52,6 @@ interface Probe {
 /** Answers of the search that are kept: its upper levels. */
 const CACHED_PROBES = 4096;
 
-/** Records stand at multiples of this in the log. */
-const ALIGNMENT = 8;
 /** Bytes of the log before the next record that is known, in which others are looked for. */
 const MOST_SEARCHED = 64 * 1024 * 1024;
 
@@ -149,11 +148,11 @@ export class ScannedLog {
           return false;
         }
         // The log ends with its last record's last byte; zeros that fill it up to the next do not count.
-        if (at >= end) return at - end < ALIGNMENT;
+        if (at >= end) return at - end < RECORD_ALIGNMENT;
       }
       return false;
     };
-    const first = Math.max(from + ALIGNMENT, Math.ceil((end - MOST_SEARCHED) / ALIGNMENT) * ALIGNMENT);
+    const first = Math.max(from + RECORD_ALIGNMENT, roundUp(end - MOST_SEARCHED, RECORD_ALIGNMENT));
     for (let at = first; at < end; ) {
       const inSlot = Math.min(this.#capacity - (at % this.#capacity), end - at);
       let bytes: Uint8Array | undefined;
@@ -164,7 +163,7 @@ export class ScannedLog {
       }
       if (bytes !== undefined) {
         const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-        for (let place = 0; place + 4 <= inSlot; place += ALIGNMENT)
+        for (let place = 0; place + 4 <= inSlot; place += RECORD_ALIGNMENT)
           if (words.getUint32(place, true) === RECORD_MAGIC && leadsToEnd(at + place)) return at + place;
       }
       at += inSlot;

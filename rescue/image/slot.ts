@@ -130,6 +130,12 @@ const MAGIC_BUFFER = Buffer.from(SLOT_MAGIC);
 export const hasSlotMagic = (bytes: Uint8Array, at = 0): boolean =>
   bytes.length >= at + SLOT_MAGIC.length && MAGIC_BUFFER.equals(bytes.subarray(at, at + SLOT_MAGIC.length));
 
+/** Whether the header at `at` has the checksum of its bytes; what they say is another question. */
+export const headerIntact = (bytes: Uint8Array, at = 0): boolean => {
+  const crcAt = SLOT_HEADER.offsetOf('header_crc');
+  return SLOT_HEADER.get(bytes, 'header_crc', at) === crc32(bytes.subarray(at, at + crcAt));
+};
+
 /**
  * Reads a slot header and checks everything that can be checked without knowing the rest of the container.
  * `position` is where it was read, for messages. Throws `corrupt` (`slot.magic`, `slot.header-crc`, `slot.field`)
@@ -145,9 +151,7 @@ export const parseSlotHeader = (bytes: Uint8Array, position: ByteOffset, at = 0)
     });
   if (bytes.length < at + SLOT_HEADER_SIZE) throw fail('cut-short', 'cut short');
   if (!hasSlotMagic(bytes, at)) throw fail('magic', 'no slot magic');
-  const crcAt = SLOT_HEADER.offsetOf('header_crc');
-  const crc = crc32(bytes.subarray(at, at + crcAt));
-  if (crc !== SLOT_HEADER.get(bytes, 'header_crc', at)) throw fail('header-crc', 'wrong checksum');
+  if (!headerIntact(bytes, at)) throw fail('header-crc', 'wrong checksum');
   // Before any other field: a newer version may have given it another meaning.
   const incompat = SLOT_HEADER.get(bytes, 'features_incompat', at);
   if ((incompat & ~KNOWN_INCOMPAT) !== 0) {

@@ -6,33 +6,21 @@ import { MBR, MBR_RECORD, recordOffset } from '../../rescue/partition/boot-recor
 import { GPT_ENTRY, GPT_HEADER, headerCrc } from '../../rescue/partition/gpt.ts';
 import { encodeCopy, freshContent, protect, setEntry } from '../../rescue/partition/gpt-write.ts';
 import { encodeRecord } from '../../rescue/partition/mbr-write.ts';
-import type { Partition } from '../../rescue/partition/model.ts';
 import { tableRanges } from '../../rescue/partition/ranges.ts';
 import { modelOf, readTable } from '../../rescue/partition/table.ts';
 import { KIB, MIB } from '../../rescue/units.ts';
 import { DISKS, testDisk } from './compare.ts';
+import { linuxPartition } from './entries.ts';
 
 const SIZE = 16 * MIB;
 const SECTORS = SIZE / 512;
-
-const partition = (number: number, start: number, sectors: number): Partition => ({
-  number,
-  start: start * 512,
-  size: sectors * 512,
-  type: '0fc63daf-8483-4772-8e79-3d69d8477de4',
-  uuid: `00000000-0000-4000-8000-00000000000${number}`,
-  name: `p${number}`,
-  bootable: false,
-  attributes: '0000000000000000',
-  logical: false,
-});
 
 /** A GPT with two partitions, both copies; `change` edits the entries before the CRCs are made. */
 const gptDisk = (change: (entries: Uint8Array) => void = () => {}): MemoryDevice => {
   const device = new MemoryDevice(SIZE, 512);
   const content = freshContent(SIZE, 512, '11111111-2222-4333-8444-555555555555');
-  setEntry(content.entries, 128, partition(1, 2048, 4096), 512);
-  setEntry(content.entries, 128, partition(2, 8192, 4096), 512);
+  setEntry(content.entries, 128, linuxPartition(1, 2048, 4096), 512);
+  setEntry(content.entries, 128, linuxPartition(2, 8192, 4096), 512);
   change(content.entries);
   const boot = new Uint8Array(512);
   protect(boot, SECTORS);
@@ -127,7 +115,7 @@ test('GPT entries that overlap, run backwards, leave the disk or cover the table
     return [...new Set(table.problems.map((problem) => problem.code))];
   };
   t.deepEqual(
-    codes((entries) => setEntry(entries, 128, partition(2, 6143, 10), 512)),
+    codes((entries) => setEntry(entries, 128, linuxPartition(2, 6143, 10), 512)),
     ['gpt.overlap'],
   );
   t.deepEqual(
@@ -148,7 +136,7 @@ test('two different whole copies: the primary counts', (t) => {
   const device = gptDisk();
   const backup = SECTORS - 33;
   const entries = device.read(backup * 512, 128 * 128);
-  setEntry(entries, 128, partition(3, 20000, 100), 512);
+  setEntry(entries, 128, linuxPartition(3, 20000, 100), 512);
   device.write(backup * 512, entries);
   editHeader(device, SECTORS - 1, set('PartitionEntryArrayCRC32', crc32(entries)));
   const table = readTable(device);

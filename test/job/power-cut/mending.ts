@@ -8,8 +8,7 @@ import type { Cleanup } from '../../support/cleanup.ts';
 import { displaceOn, downInPieces } from '../displace.ts';
 import { faultsOfImages } from './images.ts';
 import type { Cut } from './medium.ts';
-import { attempt } from './report.ts';
-import { type Again, afterOwner, type Scene } from './scene.ts';
+import { type Again, judgedByAll, type Scene } from './scene.ts';
 import { accessTo, faultsOnceMended, makeWorld, type VolumeName, type World } from './world.ts';
 
 /** Of a container that was moved: in whole slots, so that their headers are put right where they lie, or not. */
@@ -65,11 +64,6 @@ export const mending = async (
     before,
     events: recorder.events,
     visible: 0,
-    judge: async (cut, owners, log) => {
-      log.add('after repair', await attempt(() => afterRepair(world, cut)));
-      log.again += 1;
-      log.add('run again', await attempt(() => again(cut.device.snapshot())));
-      for (const owner of owners) await afterOwner(world, cut, owner, again, log);
-    },
+    judge: judgedByAll(world, afterRepair, again),
   };
 };

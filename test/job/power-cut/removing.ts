@@ -18,8 +18,7 @@ import {
   sameExtents,
 } from './images.ts';
 import type { Cut } from './medium.ts';
-import { attempt } from './report.ts';
-import { type Again, afterOwner, type Scene } from './scene.ts';
+import { type Again, judgedByAll, type Scene } from './scene.ts';
 import { accessTo, faultsOnceMended, makeImage, makeWorld, type VolumeName, type World } from './world.ts';
 
 const afterRepair = async (world: World, cut: Cut): Promise<string[]> => {
@@ -83,11 +82,6 @@ export const removing = async (cleanup: Cleanup, context: JobContext, volume: Vo
     before,
     events: recorder.events,
     visible: 0,
-    judge: async (cut, owners, log) => {
-      log.add('after repair', await attempt(() => afterRepair(world, cut)));
-      log.again += 1;
-      log.add('run again', await attempt(() => again(cut.device.snapshot())));
-      for (const owner of owners) await afterOwner(world, cut, owner, again, log);
-    },
+    judge: judgedByAll(world, afterRepair, again),
   };
 };

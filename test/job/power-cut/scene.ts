@@ -121,3 +121,17 @@ export const afterOwner = async (
   };
   log.add(`owner in between, ${owner}`, await attempt(judge));
 };
+
+/** Judges what a cut left after the file system's own repair, after the command was run again, and after each owner and the command. */
+export const judgedByAll =
+  <W extends { readonly court: Court; readonly tree: Contents }>(
+    world: W,
+    afterRepair: (world: W, cut: Cut) => Promise<string[]>,
+    again: Again,
+  ): Scene['judge'] =>
+  async (cut, owners, log) => {
+    log.add('after repair', await attempt(() => afterRepair(world, cut)));
+    log.again += 1;
+    log.add('run again', await attempt(() => again(cut.device.snapshot())));
+    for (const owner of owners) await afterOwner(world, cut, owner, again, log);
+  };

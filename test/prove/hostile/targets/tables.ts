@@ -4,11 +4,11 @@ import { GPT_ENTRY, GPT_HEADER, headerCrc } from '../../../../rescue/partition/g
 import { encodeCopy, freshContent, protect, setEntry } from '../../../../rescue/partition/gpt-write.ts';
 import { encodeRecord } from '../../../../rescue/partition/mbr-write.ts';
 import type { KnownPartition } from '../../../../rescue/partition/merge.ts';
-import type { Partition } from '../../../../rescue/partition/model.ts';
 import { proposeTable } from '../../../../rescue/partition/propose.ts';
 import { parseSavedTable, type SavedTable, saveTable } from '../../../../rescue/partition/saved.ts';
 import { modelOf, readTable, sectorSizeByTable } from '../../../../rescue/partition/table.ts';
 import { MIB } from '../../../../rescue/units.ts';
+import { linuxPartition } from '../../../partition/entries.ts';
 import { type DiskSeed, diskParser } from '../disk-parser.ts';
 import type { Draft } from '../draft.ts';
 import { Outcome } from '../outcome.ts';
@@ -57,18 +57,6 @@ const readAll = (draft: Draft): string => {
   return outcome.toString();
 };
 
-const entry = (number: number, start: number, sectors: number): Partition => ({
-  number,
-  start: start * 512,
-  size: sectors * 512,
-  type: '0fc63daf-8483-4772-8e79-3d69d8477de4',
-  uuid: `00000000-0000-4000-8000-00000000000${number}`,
-  name: `p${number}`,
-  bootable: false,
-  attributes: '0000000000000000',
-  logical: false,
-});
-
 const recordPlaces = (at: number): Place[] => [
   placeOf(MBR, at),
   ...[0, 1, 2, 3].map((slot) => placeOf(MBR_RECORD, at + recordOffset(slot))),
@@ -98,7 +86,7 @@ const gptSeed = (sector: number): DiskSeed => {
     [2, 1024, 256],
     [3, 1400, 64],
   ] as const)
-    setEntry(content.entries, 128, entry(index, start, sectors), sector);
+    setEntry(content.entries, 128, linuxPartition(index, start, sectors), sector);
   const boot = new Uint8Array(512);
   protect(boot, SIZE / sector);
   bytes.set(boot);
