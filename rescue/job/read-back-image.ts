@@ -10,7 +10,7 @@ import { type ByteOffset, type Extent, MIB } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { type DigestTask, OUTPUT_AT } from './frame-task.ts';
 import { batchFrames } from './frames.ts';
-import { extentsOf } from './verify-image.ts';
+import { extentsOf } from './mapped-frame.ts';
 import type { Written } from './write-different.ts';
 import { type Destination, type FinalView, framesFor, touchFrame } from './write-image.ts';
 import { decodeXzBlocking } from './xz-blocking.ts';
