@@ -30,6 +30,11 @@ export interface ReadableDevice {
    * page cache there. Undefined: not known.
    */
   readonly rotational?: boolean | undefined;
+  /**
+   * Whether these bytes are zeros because nothing was ever written there (`fresh.ts`). Missing, as on every device that may have held something
+   * before: not known, and only a read can tell.
+   */
+  isUnwritten?(offset: ByteOffset, length: ByteLength): boolean;
   readIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
   readUncachedIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
 }

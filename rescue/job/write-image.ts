@@ -1,5 +1,6 @@
 import { type SpanSet, subtract } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
+import { isUnwritten } from '../device/fresh.ts';
 import { allSettled } from '../device/soon.ts';
 import type { PatchBuilder } from '../fs/patch.ts';
 import { inPieces } from '../fs/patch-operation.ts';
@@ -102,7 +103,8 @@ class BatchWriter {
     }
     const left = scratch.subarray(used);
     const zeros = async (): Promise<void> => {
-      for (const { device, piece } of this.#zeros) await begin(device, piece, left);
+      for (const { device, piece } of this.#zeros)
+        if (!isUnwritten(device, piece.offset, piece.bytes.length)) await begin(device, piece, left);
     };
     await allSettled([...writes, zeros()]);
   }
