@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import test from 'ava';
+import { intersect, totalLength } from '../../rescue/bytes/runs.ts';
 import { MIB } from '../../rescue/units.ts';
 import { attachLoop, mountFile } from '../support/loop.ts';
 import { everythingSaid, run } from '../support/run.ts';
@@ -181,19 +182,19 @@ test('contestants play in turns, one that is in two rows once, and warm as well 
 });
 
 test('the nightly damage is the share that was asked for, in whole clusters and not in the image', (t) => {
+  // A cluster in use and one that is not, by turns; then clusters that all are, in the middle of which the image lies.
   const used = [
-    { start: 0, length: 4096 * 5000 },
-    { start: 4096 * 6000, length: 4096 * 5000 },
+    ...Array.from({ length: 32_000 }, (_, index) => ({ start: 4096 * 2 * index, length: 4096 })),
+    { start: 4096 * 64_000, length: 4096 * 40_000 },
   ];
-  const image = { start: 4096 * 1000, length: 4096 * 1000 };
+  const image = { start: 4096 * 70_000, length: 4096 * 8000 };
   const chosen = damage({ used, clusterSize: 4096 }, [image], 0.01);
-  t.is(chosen.length, 90);
-  for (const { start, length } of chosen) {
-    t.is(length, 4096);
-    t.is(start % 4096, 0);
-    t.false(start >= image.start && start < image.start + image.length);
-    t.true(start < 4096 * 5000 || start >= 4096 * 6000);
-  }
+  t.is(totalLength(chosen), 4096 * 640);
+  t.is(totalLength(intersect(chosen, used)), totalLength(chosen));
+  t.is(totalLength(intersect(chosen, [image])), 0);
+  for (const { start, length } of chosen) t.is((start % 4096) + (length % 4096), 0);
+  const runs = chosen.filter(({ start }) => start >= 4096 * 64_000);
+  t.true(runs.length >= 20 && runs.length <= 21, `${runs.length} runs`);
   t.deepEqual(chosen, damage({ used, clusterSize: 4096 }, [image], 0.01));
 });
 
