@@ -23,7 +23,7 @@ import { makeSubject } from './subject.ts';
 import { ROW_IDS, type RowId, rowsNamed } from './targets.ts';
 
 /** `npm run bench`: see README.md. Progress is on standard error, the tables or one JSON document on standard output. */
-const USAGE = `node test/bench/bench.ts [--kind ext4|ntfs|fat32|disk]... [--rows NAME,...] [--size 2G] [--runs 3]
+const USAGE = `node test/bench/bench.ts [--kind ext4|ntfs|fat32|disk]... [--rows NAME,...] [--size SIZE] [--runs 3]
     [--cache auto|cold|warm|both] [--source | --program FILE] [--json] [--profile] [--curve]`;
 
 const say = (line: string): void => {
@@ -118,7 +118,7 @@ const options = {
   rows: { type: 'string' },
   size: { type: 'string' },
   runs: { type: 'string', default: '3' },
-  cache: { type: 'string', default: 'cold' },
+  cache: { type: 'string', default: 'auto' },
   source: { type: 'boolean', default: false },
   program: { type: 'string' },
   json: { type: 'boolean', default: false },
