@@ -10,39 +10,15 @@ import { createSparseFile, openFile } from '../../rescue/device/file.ts';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
 import { readAheadBy, readAheadOn } from '../../rescue/job/scan-ahead.ts';
-import { listen, ReadAhead, STRETCH, TILE } from '../../rescue/locate/read-ahead.ts';
+import { ReadAhead, STRETCH, TILE } from '../../rescue/locate/read-ahead.ts';
 import { BackwardScan, type ScanStep } from '../../rescue/locate/scan.ts';
 import { type Extent, GIB, KIB, MIB } from '../../rescue/units.ts';
 import type { Cleanup } from '../support/cleanup.ts';
 import { temporaryFolder } from '../support/temporary.ts';
+import { beside } from './beside.ts';
 import { headerOf, identityOf, VirtualRun, writeRun } from './containers.ts';
 
 const SECTOR = 512;
-
-/**
- * Stands for the other thread on this one. It reads what it is handed at once, or `lateBy` stretches later; by then the scan may have taken
- * it, and others may be there under the same number. `lostAfter`: stretches after which it is lost.
- */
-const beside = (device: ReadableDevice, { lateBy = 0, lostAfter = Number.POSITIVE_INFINITY } = {}) => {
-  let stretches = 0;
-  let bytes = 0;
-  const waiting: number[] = [];
-  const start = (memory: SharedArrayBuffer) => {
-    const readStretch = listen(memory, (position, target) => device.readInto(position, target));
-    const postMessage = (stretch: number): void => {
-      stretches += 1;
-      if (stretches > lostAfter) readAhead.giveUp();
-      else waiting.push(stretch);
-      if (stretches <= lostAfter && waiting.length > lateBy) readStretch(waiting.shift()!);
-    };
-    return { postMessage, terminate: () => Promise.resolve() };
-  };
-  const counted = (count: number): void => {
-    bytes += count;
-  };
-  const readAhead = new ReadAhead({ start, counted });
-  return { readAhead, stretches: () => stretches, bytes: () => bytes };
-};
 
 /** What a scan says of every tile, in its order; `known[i]` is marked as known after the step of that number. */
 const account = (
