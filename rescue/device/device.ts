@@ -35,8 +35,18 @@ export interface ReadableDevice {
    * before: not known, and only a read can tell.
    */
   isUnwritten?(offset: ByteOffset, length: ByteLength): boolean;
+  /** How other threads read the same bytes; undefined where only this one can. */
+  readonly sharedReads?: SharedReads | undefined;
   readIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
   readUncachedIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
+}
+
+/** What another thread of this program needs to read a device. It must have ended before the device is closed. */
+export interface SharedReads {
+  /** All threads have the same descriptors. Positional reads of it, read(2) with an offset, give the device's bytes. */
+  readonly descriptor: number;
+  /** To be told on the device's own thread how many bytes were read that way, for those who count. */
+  counted(bytes: ByteLength): void;
 }
 
 export interface Device extends ReadableDevice {

@@ -157,6 +157,8 @@ test('every kind of goal is judged by its own figure', (t) => {
   t.like(judged({ what: 'written', atMost: 0.02, unit: 'share' }), { got: 0.02, reached: true });
   t.like(judged({ what: 'seconds', atMost: 1 }), { got: 2, reached: false, missedBy: 1 });
   t.like(judged({ what: 'rate', atLeast: 2e9 }), { got: USED / 2, reached: false });
+  t.like(judged({ what: 'rate', of: 'peer', atLeast: 1e6 }), { got: USED / 5, reached: true });
+  t.is(judged({ what: 'rate', of: 'dd', atLeast: 1 }), undefined);
   t.is(judged({ what: 'speed', against: 'dd', atLeast: 1 }), undefined);
   t.deepEqual(bytesMoved(took(1, { transferred: moved, device, onlyDevice: true })), device);
 });
@@ -238,6 +240,20 @@ test('the document for machines has every run and every verdict', async (t) => {
   t.is(document.rows[0].runs[0].played[0].outcomes[1].seconds, 5);
   t.is(document.rows[0].summaries[0].verdicts[0].got, 1);
   t.is(document.memoryLimit, MEMORY_LIMIT);
+});
+
+test.serial('the scan with one thread and with two, in small', (t) => {
+  const words = ['--source', '--size', '8M', '--runs', '1', '--json', '--kind', 'disk'];
+  const result = run(NODE, [join(import.meta.dirname, 'bench.ts'), ...words, '--rows', 'locate-threads']);
+  t.is(result.exit, 0, everythingSaid(result));
+  const [{ rows, limits }] = JSON.parse(result.stdout);
+  const { sides, verdicts } = rows[0].summaries[0];
+  t.deepEqual(
+    sides.map(({ role }: { role: string }) => role),
+    ['ours', 'one'],
+  );
+  t.is(verdicts.length, 3);
+  t.true(limits.cache.one > 0 && limits.cache.two > 0);
 });
 
 test.serial('npm run bench in small', (t) => {

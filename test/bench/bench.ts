@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/temporary.ts';
 import { curveLines, measureCurve } from './curve.ts';
 import { aboutVolume, type Results, resultLines, toDocument } from './document.ts';
 import { type Kind, kindNamed } from './kinds.ts';
-import { computeSpeed, describeMachine, diskSpeed } from './limits.ts';
+import { cacheSpeed, computeSpeed, describeMachine, diskSpeed } from './limits.ts';
 import { CACHE_CHOICES, type CacheChoice, type PlayOptions, play } from './play.ts';
 import { profileLines } from './profile.ts';
 import { EXECUTABLE, type Program, profiled, programAt, SOURCE } from './program.ts';
@@ -85,9 +85,9 @@ const benchDisk = async (cleanup: Cleanup, settings: Settings): Promise<Results>
   const played = await play(rows, settings);
   return {
     kind: 'disk',
-    about: `Searching for images on disks of which only the partition table and the image are left, and all of a disk of ${formatBytes(warm)} in the page cache. Runs of each: ${settings.runs}. The search has one worker.`,
+    about: `Searching for images on disks of which only the partition table and the image are left, and all of a disk of ${formatBytes(warm)} in the page cache. Runs of each: ${settings.runs}.`,
     machine,
-    limits: { disk: [before, diskSpeed(folder, sample)] },
+    limits: { disk: [before, diskSpeed(folder, sample)], cache: cacheSpeed(folder, sample) },
     program: settings.program.name,
     rows,
     played,
