@@ -71,6 +71,10 @@ const subtractAll = (spans: Iterable<Span>, holes: Iterable<Span>): Span[] => [
   ...subtract([...coalesce(spans)], normalise(holes)),
 ];
 
+/** Whether something of what leads to a file is lost. */
+const lacksLead = ({ leads }: FilePlaces, { lost }: Truth): boolean =>
+  leads.some((each) => lost.intersects(each));
+
 export interface NamesJudged {
   readonly faults: readonly string[];
   /** Files of which something is lost, by the judge; and how many of them could not be named, for a reason that holds. */
@@ -91,7 +95,10 @@ export const judgeNames = (stage: Stage, truth: Truth, result: RestoreResult): N
   let toFiles = 0;
   for (const file of stage.files) {
     const expected = lostRanges(file, lost);
-    const entry = listed.get(file.path);
+    const short = listed.has(file.path) ? undefined : file.shortPaths?.find((each) => listed.has(each));
+    const entry = listed.get(short ?? file.path);
+    if (short !== undefined && !lacksLead(file, truth))
+      faults.push(`${file.path} is named ${short}, though nothing that leads to it is lost`);
     toFiles += totalLength(expected);
     if (expected.length === 0) {
       if (entry !== undefined && entry.ranges.length > 0)
@@ -105,8 +112,7 @@ export const judgeNames = (stage: Stage, truth: Truth, result: RestoreResult): N
       continue;
     }
     if (entry?.also === undefined) unnamed += 1;
-    const led = file.leads.some((each) => truth.lost.intersects(each));
-    if (!led)
+    if (!lacksLead(file, truth))
       faults.push(
         `${file.path} is not named in full, though nothing that leads to it is lost: ${show(expected)}`,
       );
