@@ -32,6 +32,23 @@ const show = (spans: readonly Span[]): string =>
     .map(({ start, length }) => `${start}+${length}`)
     .join(' ')}${spans.length > 4 ? ` and ${spans.length - 4} more` : ''}`;
 
+/** Clusters that hold nothing but the content of files. */
+const contentClusters = ({ files, whole: { clusterSize, clusterBase } }: Stage): Span[] =>
+  normalise(
+    files.flatMap(({ pieces }) =>
+      pieces.map(({ start, length }) => {
+        const clusters = Math.ceil((start + length - clusterBase) / clusterSize);
+        return { start, length: clusterBase + clusters * clusterSize - start };
+      }),
+    ),
+  );
+
+/** A volume may come back without listing its image only if something else is lost than the content of files. */
+const judgeListing = (stage: Stage, { unlisted, lost }: RestoreResult): string[] =>
+  unlisted === undefined || subtractAll(lost, contentClusters(stage)).length > 0
+    ? []
+    : [`the volume does not list its image, though nothing but content of files is lost: ${unlisted}`];
+
 /** Every byte that is not as it would be must have been in a record that was hit, and be named as lost. */
 export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: RestoreResult): string[] => {
   const besides = normalise([...stage.whole.extents, ...stage.locator]);
@@ -50,6 +67,7 @@ export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: Res
   const named = subtractAll(wrong, result.lost);
   const tooMuch = used(stage.whole, subtractAll(result.lost, truth.lost.spans));
   return [
+    ...judgeListing(stage, result),
     ...(exact.length === 0
       ? []
       : [`${totalLength(exact)} bytes differ although their frames survived: ${show(exact)}`]),

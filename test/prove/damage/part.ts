@@ -199,7 +199,7 @@ const report = (outcomes: readonly Outcome[], sum: (count: string) => number, de
     { what: 'files of which something was lost', value: sum('files'), least: 1 },
     { what: 'of them without a name: what leads to them was lost too', value: sum('unnamed') },
     {
-      what: 'volumes that do not list their image: what that takes was lost',
+      what: 'volumes that do not list their image: more than the content of files was lost',
       value: sum('volumes that do not list their image'),
     },
     { what: 'kinds of slots and records destroyed completely', value: sum('slot kinds') },
