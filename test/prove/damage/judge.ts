@@ -59,7 +59,9 @@ export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: Res
     ...subtractAll(different, differences(stage.pristine, path)),
     ...subtractAll(intersect(different, free), differences(stage.wrecked, path)),
   ];
-  const asItWas = subtractAll(normalise(unclaimed), truth.lost.spans);
+  // Where nothing is claimed, it is right everywhere: a run of zeros in a record that was hit is known from the map.
+  const toBeClaimed = result.unlisted === undefined ? truth.lost.spans : [];
+  const asItWas = subtractAll(normalise(unclaimed), toBeClaimed);
   // Without any anchor, how much of the container's end is its own may be unknown: less is claimed, which is for the checker to judge.
   const otherClaim = truth.anchored ? [] : stage.claimed;
   const wrong = subtractAll(different, normalise([...asItWas, ...otherClaim]));
