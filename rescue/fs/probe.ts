@@ -2,7 +2,7 @@ import type { ReadableDevice } from '../device/device.ts';
 import { KIB, MIB, roundDown } from '../units.ts';
 import { extDriver } from './ext/ext.ts';
 import { fatDriver } from './fat/fat.ts';
-import type { FileSystemDriver } from './filesystem.ts';
+import type { FileSystemDriver, FileSystemKind } from './filesystem.ts';
 import { ntfsDriver } from './ntfs/ntfs.ts';
 
 export interface OtherContent {
@@ -16,6 +16,25 @@ export type ProbeResult = { readonly driver: FileSystemDriver } | OtherContent;
 
 /** In this order: ext leaves the place of a boot sector to boot code, which may look like FAT's. */
 const DRIVERS: readonly FileSystemDriver[] = [extDriver, fatDriver, ntfsDriver];
+
+const DRIVER_OF: Readonly<Record<FileSystemKind, FileSystemDriver>> = {
+  ext2: extDriver,
+  ext3: extDriver,
+  ext4: extDriver,
+  fat12: fatDriver,
+  fat16: fatDriver,
+  fat32: fatDriver,
+  ntfs: ntfsDriver,
+};
+
+/**
+ * The driver for a volume of which is known what it is, if it begins like one. Looks nowhere else, unlike `probeFileSystem`: in a damaged
+ * image, any place may be lost. Throws `corrupt`, `io`.
+ */
+export const driverFor = (kind: FileSystemKind, volume: ReadableDevice): FileSystemDriver | undefined => {
+  const driver = DRIVER_OF[kind];
+  return driver.probe(volume) ? driver : undefined;
+};
 
 const NOT_YET = 'Holdfast handles ext2, ext3, ext4, FAT12, FAT16, FAT32 and NTFS only';
 const OPEN_FIRST = 'Unlock it and give the device that appears then';

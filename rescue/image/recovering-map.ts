@@ -1,6 +1,6 @@
 import type { HoldfastError } from '../errors.ts';
+import { isLoss } from './lost-stretch.ts';
 import type { ClusterMap, MapEntry } from './map.ts';
-import { isLoss } from './scanned-log.ts';
 import type { LogGap, ScannedMap } from './scanned-map.ts';
 
 /**

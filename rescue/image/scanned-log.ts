@@ -1,65 +1,37 @@
-import { isLocalFailure } from '../device/bad-sectors.ts';
-import { type HoldfastError, isHoldfastError } from '../errors.ts';
-import { roundUp } from '../units.ts';
-import { RECORD_ALIGNMENT, RECORD_HEADER, RECORD_MAGIC, SLOT_HEADER_SIZE } from './layout.ts';
+import { SLOT_HEADER_SIZE } from './layout.ts';
 import { LogReader, type SlotSource } from './log-reader.ts';
-import { parseRecordHead, peekHeadLength, type RecordHead, recordLength } from './record.ts';
+import { isLoss, islands, recordAt, rowThatLeadsToEnd, type Stretch } from './lost-stretch.ts';
+import type { RecordHead } from './record.ts';
+import { type Before, type FoundRecord, isAfter, keyOf, type RecordKey } from './record-order.ts';
 import { parseSlotHeader, payloadCapacity } from './slot.ts';
 import { dataSlotIndex } from './slot-order.ts';
-
-/** A record's head and where it stands. */
-export interface FoundRecord {
-  readonly head: RecordHead;
-  readonly logOffset: number;
-  /** Bytes of the whole record in the log. */
-  readonly length: number;
-}
-
-/**
- * Place of a record in the order in which the writer lays them down: control, then data with its map pages between,
- * bitmap, properties, map index, control once more, extents. Data is ascending by address space and unit.
- */
-export interface RecordKey {
-  readonly rank: number;
-  readonly space: number;
-  readonly unit: number;
-}
-
-export const RANK = { data: 1, bitmap: 2, properties: 3, 'map index': 4, control: 5, extents: 6 } as const;
-
-/** Undefined for records that stand between others without an order of their own. */
-const keyOf = ({ stream, sequence, space, runs, firstUnit }: RecordHead): RecordKey | undefined => {
-  if (stream === 'map' || stream === 'audit') return undefined;
-  if (stream === 'data') return { rank: RANK.data, space, unit: runs[0]?.start ?? firstUnit };
-  return { rank: stream === 'control' && sequence === 0 ? 0 : RANK[stream], space: 0, unit: 0 };
-};
-
-const isAfter = (a: RecordKey, b: RecordKey): boolean =>
-  a.rank !== b.rank ? a.rank > b.rank : a.space !== b.space ? a.space > b.space : a.unit > b.unit;
-
-/** Whether reading on behind the place makes sense: something there is lost or damaged. */
-export const isLoss = (error: unknown): error is HoldfastError =>
-  isHoldfastError(error, 'corrupt') || isLocalFailure(error);
 
 interface Probe {
   /** Number of the data slot that answered; undefined: none from the one asked for to the end of the log. */
   readonly ordinal: number | undefined;
-  /** Log position of the first record that starts in it. */
+  /** The first record from there on that has a place in the order; undefined: there is none. */
   readonly logOffset: number;
   readonly key: RecordKey | undefined;
+}
+
+/** Where a walk goes on behind damage. */
+interface Resumption {
+  readonly stretch: Stretch;
+  /** Where records are known again; undefined: not before the end of the log. */
+  readonly known: number | undefined;
+  /** Rows of records before that, to which nothing leads; undefined: not looked for yet. */
+  islands: readonly number[] | undefined;
 }
 
 /** Answers of the search that are kept: its upper levels. */
 const CACHED_PROBES = 4096;
 
-/** Bytes of the log before the next record that is known, in which others are looked for. */
-const MOST_SEARCHED = 64 * 1024 * 1024;
-
 /**
  * Finds records without any index. Slot headers say where in a slot the first record starts, and records are in
  * order, so any of them is found by bisection over the slots; a walk that comes to a lost slot goes on with the first
- * record after it: at the latest with the one of which a slot's header says where it starts, and before that with the first of an unbroken
- * row of records that leads exactly there. Takes no memory that grows with the log.
+ * record after it: at the latest with the one of which a slot's header says where it starts, before that with the first of an unbroken
+ * row of records that leads exactly there, and before that with one that fits between its neighbours. Takes no memory that grows
+ * with the log.
  */
 export class ScannedLog {
   readonly log: LogReader;
@@ -67,8 +39,10 @@ export class ScannedLog {
   readonly #capacity: number;
   readonly #dataSlots: number;
   readonly #probes = new Map<number, Probe>();
-  /** Where walks went on behind damage, by where it begins. */
-  readonly #resumed = new Map<number, number | undefined>();
+  /** Where walks went on behind damage, by the end of the stretch. */
+  readonly #resumptions = new Map<number, Resumption>();
+  /** The latest answer of `#firstInOrder`. */
+  #inOrder: { readonly from: number; readonly found: FoundRecord | undefined } | undefined;
 
   constructor(source: SlotSource) {
     this.#source = source;
@@ -79,21 +53,33 @@ export class ScannedLog {
 
   /** Records from `logOffset` on, where one must start, over every gap. `onGap` is told where something is lost. */
   *walk(logOffset: number, onGap: (from: number, to: number) => void = () => {}): Generator<FoundRecord> {
+    // What stands behind something unknown cannot be told from what is in a file.
+    yield* this.#walk(logOffset, onGap, logOffset === 0 ? 'start of the log' : undefined);
+  }
+
+  /** `before`: what stands before `logOffset`; undefined: nobody knows. */
+  *#walk(
+    logOffset: number,
+    onGap: (from: number, to: number) => void,
+    before: Before | undefined,
+  ): Generator<FoundRecord> {
+    let last = before;
     for (let at = logOffset; at < this.#source.logLength; ) {
       let record: FoundRecord | undefined;
       try {
-        record = this.#recordAt(at);
+        record = recordAt(this.log, at);
       } catch (error) {
         if (!isLoss(error)) throw error;
       }
       if (record === undefined) {
-        const next = this.#resume(at);
+        const next = this.#resume(at, last);
         onGap(at, next ?? this.#source.logLength);
         if (next === undefined) return;
         at = next;
         continue;
       }
       yield record;
+      if (keyOf(record.head) !== undefined) last = record;
       at += record.length;
     }
   }
@@ -122,74 +108,57 @@ export class ScannedLog {
     return undefined;
   }
 
-  /** Where the walk goes on if no record can be told at `at`. */
-  #resume(at: number): number | undefined {
-    if (this.#resumed.has(at)) return this.#resumed.get(at);
-    const known = this.#firstRecordFrom(Math.floor(at / this.#capacity) + 1)?.logOffset;
-    const found = this.#rowThatEndsAt(known ?? this.#source.logLength, at) ?? known;
-    if (this.#resumed.size >= CACHED_PROBES) this.#resumed.delete(this.#resumed.keys().next().value!);
-    this.#resumed.set(at, found);
-    return found;
-  }
-
-  /**
-   * The first record behind `from` from which one record leads to the next up to exactly `end`. Without that, what looks like a
-   * record may be the content of one: a copy of another container that was among the files.
-   */
-  #rowThatEndsAt(end: number, from: number): number | undefined {
-    const astray = new Set<number>();
-    const leadsToEnd = (start: number): boolean => {
-      for (let at = start; at < end && !astray.has(at); ) {
-        astray.add(at);
-        try {
-          at += this.#recordAt(at).length;
-        } catch (error) {
-          if (!isLoss(error)) throw error;
-          return false;
-        }
-        // The log ends with its last record's last byte; zeros that fill it up to the next do not count.
-        if (at >= end) return at - end < RECORD_ALIGNMENT;
-      }
-      return false;
-    };
-    const first = Math.max(from + RECORD_ALIGNMENT, roundUp(end - MOST_SEARCHED, RECORD_ALIGNMENT));
-    for (let at = first; at < end; ) {
-      const inSlot = Math.min(this.#capacity - (at % this.#capacity), end - at);
-      let bytes: Uint8Array | undefined;
-      try {
-        bytes = this.log.read(at, inSlot);
-      } catch (error) {
-        if (!isLoss(error)) throw error;
-      }
-      if (bytes !== undefined) {
-        const words = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-        for (let place = 0; place + 4 <= inSlot; place += RECORD_ALIGNMENT)
-          if (words.getUint32(place, true) === RECORD_MAGIC && leadsToEnd(at + place)) return at + place;
-      }
-      at += inSlot;
+  /** Where the walk goes on if no record can be told at `at`, and `before` was the last one before that. */
+  #resume(at: number, before: Before | undefined): number | undefined {
+    const resumption = this.#resumption(at);
+    const { stretch, known } = resumption;
+    if (resumption.islands === undefined && before !== undefined) {
+      const lost = { from: stretch.from, end: known ?? stretch.end };
+      const after = () => (known === undefined ? undefined : this.#firstInOrder(known));
+      resumption.islands = islands(this.log, this.#capacity, lost, before, after);
     }
-    return undefined;
+    return resumption.islands?.find((each) => each > at) ?? known;
   }
 
-  #recordAt(logOffset: number): FoundRecord {
-    const available = this.#source.logLength - logOffset;
-    const first = this.log.read(logOffset, Math.min(RECORD_HEADER.size, available));
-    const head = parseRecordHead(this.log.read(logOffset, peekHeadLength(first, logOffset)), logOffset);
-    return { head, logOffset, length: recordLength(head.runs.length, head.storedLength) };
+  #resumption(at: number): Resumption {
+    const inSlot = this.#firstRecordFrom(Math.floor(at / this.#capacity));
+    const named =
+      inSlot === undefined || inSlot.logOffset > at
+        ? inSlot?.logOffset
+        : this.#firstRecordFrom(inSlot.ordinal + 1)?.logOffset;
+    const stretch = { from: at, end: named ?? this.#source.logLength };
+    const kept = this.#resumptions.get(stretch.end);
+    if (kept !== undefined && kept.stretch.from <= at && at < (kept.known ?? stretch.end)) return kept;
+    const known = rowThatLeadsToEnd(this.log, this.#capacity, stretch) ?? named;
+    const made = { stretch, known, islands: undefined };
+    if (this.#resumptions.size >= CACHED_PROBES)
+      this.#resumptions.delete(this.#resumptions.keys().next().value!);
+    this.#resumptions.set(stretch.end, made);
+    return made;
+  }
+
+  /** The first record at or behind `logOffset` that has a place in the order; others may be lost before it. */
+  #firstInOrder(logOffset: number): FoundRecord | undefined {
+    const { from, found: kept } = this.#inOrder ?? { from: Number.POSITIVE_INFINITY };
+    if (from <= logOffset && logOffset <= (kept?.logOffset ?? Number.POSITIVE_INFINITY)) return kept;
+    let found: FoundRecord | undefined;
+    for (const record of this.#walk(logOffset, () => {}, undefined)) {
+      if (keyOf(record.head) === undefined) continue;
+      found = record;
+      break;
+    }
+    this.#inOrder = { from: logOffset, found };
+    return found;
   }
 
   #probe(ordinal: number): Probe {
     const cached = this.#probes.get(ordinal);
     if (cached !== undefined) return cached;
     const start = this.#firstRecordFrom(ordinal);
-    let key: RecordKey | undefined;
-    if (start !== undefined) {
-      for (const { head } of this.walk(start.logOffset)) {
-        key = keyOf(head);
-        if (key !== undefined) break;
-      }
-    }
-    const probe = { ordinal: start?.ordinal, logOffset: start?.logOffset ?? 0, key };
+    const first = start === undefined ? undefined : this.#firstInOrder(start.logOffset);
+    const key = first === undefined ? undefined : keyOf(first.head);
+    // Not where the slot says: a walk that begins with a record knows what it stands behind when it comes to damage.
+    const probe = { ordinal: start?.ordinal, logOffset: first?.logOffset ?? 0, key };
     if (this.#probes.size >= CACHED_PROBES) this.#probes.delete(this.#probes.keys().next().value!);
     this.#probes.set(ordinal, probe);
     return probe;

@@ -1,6 +1,7 @@
 import { corrupt } from '../errors.ts';
 import type { ClusterMap, MapEntry } from './map.ts';
-import { type FoundRecord, RANK, type ScannedLog } from './scanned-log.ts';
+import { type FoundRecord, RANK } from './record-order.ts';
+import type { ScannedLog } from './scanned-log.ts';
 
 /** A unit of an address space. */
 export interface UnitPlace {

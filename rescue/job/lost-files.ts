@@ -1,7 +1,7 @@
 import { normalise, type Span, type SpanSet, subtract, totalLength } from '../bytes/runs.ts';
 import type { ReadableDevice } from '../device/device.ts';
-import type { ContentPiece, FileEntry, FileSystem, WalkDamage } from '../fs/filesystem.ts';
-import { probeFileSystem } from '../fs/probe.ts';
+import type { ContentPiece, FileEntry, FileSystem, FileSystemKind, WalkDamage } from '../fs/filesystem.ts';
+import { driverFor } from '../fs/probe.ts';
 import { isDamage } from '../fs/tolerance.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import { ShortList } from './losses.ts';
@@ -105,11 +105,13 @@ const nameFile = (
   }
 };
 
-const openVolume = (view: ReadableDevice): FileSystem | { readonly unreadable: string } => {
+const openVolume = (
+  kind: FileSystemKind,
+  view: ReadableDevice,
+): FileSystem | { readonly unreadable: string } => {
   try {
-    const probed = probeFileSystem(view);
-    if ('driver' in probed) return probed.driver.open(view);
-    return { unreadable: 'what tells the file system is lost' };
+    const driver = driverFor(kind, view);
+    return driver?.open(view) ?? { unreadable: `it does not begin like ${kind}` };
   } catch (error) {
     if (!isDamage(error)) throw error;
     return { unreadable: error.reason };
@@ -117,13 +119,13 @@ const openVolume = (view: ReadableDevice): FileSystem | { readonly unreadable: s
 };
 
 /**
- * Names what is lost, as far as the names are not lost themselves. `view` is the partition as the image holds it, in which `lost`
- * (bytes of the partition) cannot be read. Reads all folders. Throws `io` when the device is gone.
+ * Names what is lost, as far as the names are not lost themselves. `view` is the partition of this kind as the image holds it, in which
+ * `lost` (bytes of the partition) cannot be read. Reads all folders. Throws `io` when the device is gone.
  */
-export const nameLosses = (view: ReadableDevice, lost: SpanSet): LostNames => {
+export const nameLosses = (kind: FileSystemKind, view: ReadableDevice, lost: SpanSet): LostNames => {
   const files = new FileList();
   const named = new ShortList(TOLD_APART, (spans) => spans.slice(0, TOLD_APART));
-  const volume = openVolume(view);
+  const volume = openVolume(kind, view);
   let unreadable = 'unreadable' in volume ? volume.unreadable : undefined;
   if (!('unreadable' in volume)) {
     const onDamage = ({ path, what, error }: WalkDamage): void => {

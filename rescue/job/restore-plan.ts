@@ -4,7 +4,7 @@ import { type HoldfastError, isHoldfastError, refused } from '../errors.ts';
 import type { ContainerTest, FileSystemDriver } from '../fs/filesystem.ts';
 import { PatchBuilder } from '../fs/patch.ts';
 import { inPieces } from '../fs/patch-operation.ts';
-import { probeFileSystem } from '../fs/probe.ts';
+import { driverFor } from '../fs/probe.ts';
 import { isDamage } from '../fs/tolerance.ts';
 import type { Image } from '../image/image.ts';
 import { PARTITION_SCHEME } from '../image/layout.ts';
@@ -24,13 +24,13 @@ import { clusterRuns } from './volume.ts';
 import type { FinalView } from './write-image.ts';
 import { decodeXzBlocking } from './xz-blocking.ts';
 
-/** The file system that an image holds, recognised in the image itself: it must be sound before it replaces anything. */
-export const driverOf = (image: Image, view: ReadableDevice): FileSystemDriver => {
-  const probed = probeFileSystem(view);
-  if ('driver' in probed) return probed.driver;
-  throw refused(`image ${image.id.slice(0, 8)} holds no file system that this version handles`, {
+/** The file system that an image names, if it is in the image itself: it must be sound before it replaces anything. */
+const driverOf = (image: Image, view: ReadableDevice): FileSystemDriver => {
+  const { kind } = image.control.fileSystem;
+  const driver = driverFor(kind, view);
+  if (driver !== undefined) return driver;
+  throw refused(`image ${image.id.slice(0, 8)} does not begin like the ${kind} that it names`, {
     code: 'unknown-filesystem',
-    found: probed.other,
   });
 };
 

@@ -116,7 +116,8 @@ export const restoreTo = async (
   noteIndex(context, image);
   if (!request.salvage) requireWhole(lost, image);
   const view = new LostView(new ImageView(image, decodeXzBlocking), lost.partition);
-  const names = lost.count === 0 ? undefined : nameLosses(view, lost.partition);
+  const names =
+    lost.count === 0 ? undefined : nameLosses(image.control.fileSystem.kind, view, lost.partition);
   const survivors = source.kept.map((each) => each.image);
   const ground = { partition: place.partition, found: beside(source) };
   const diskOffset = (place.subject?.diskOffset ?? 0) + place.start;

@@ -11,14 +11,15 @@ import { ANCHOR_INTERVAL, MAX_JOURNAL_SLOTS } from '../image/layout.ts';
 import { LogReader, type SlotSource } from '../image/log-reader.ts';
 import { checkAgreement, SUPERSEDED } from '../image/reader.ts';
 import { sha256 } from '../image/record.ts';
-import { RANK, ScannedLog } from '../image/scanned-log.ts';
+import { RANK } from '../image/record-order.ts';
+import { ScannedLog } from '../image/scanned-log.ts';
 import { ScannedMap } from '../image/scanned-map.ts';
 import { journalSlotIndices, mutableBIndex, sealedExtents } from '../image/sealed.ts';
 import { unknownRoCompat } from '../image/slot.ts';
 import { dataSlotsBefore, isAnchorIndex } from '../image/slot-order.ts';
 import type { ByteOffset, Extent, Run } from '../units.ts';
 import type { ContainerTraces } from './collect.ts';
-import { isPlaced, partitionStart, placedExtents, placeSlots } from './place.ts';
+import { endOfLog, isPlaced, partitionStart, placedExtents, placeSlots } from './place.ts';
 
 /** Bytes of an extent table at most; the same limit as when it is read through an anchor. */
 const MAX_EXTENT_TABLE = 64 * 1024 * 1024;
@@ -57,12 +58,13 @@ export const assemble = (
   const length = Math.min(identity.partitionSize, disk.size - start);
   const device = new ReadableWindow(disk, { start, length });
   const found = placeSlots(traces, start);
+  const end = endOfLog(traces);
   const guessed: SlotSource = {
     device,
     homes: found.homes,
     imageId: identity.imageId,
     generation: identity.generation,
-    logLength: traces.logLength,
+    logLength: end.length,
   };
   const table = readTable(new ScannedLog(guessed));
   const listed = table === undefined ? undefined : homesOf(table, traces, found.homes, found.lost);
@@ -76,7 +78,7 @@ export const assemble = (
     tail === undefined
       ? commitIn(source, homes, traces)
       : readCommit(device, tail.mutable, identity.imageId)?.commit;
-  const lostData = lostDataSlots(found.lost, traces.dataEnd);
+  const lostData = lostDataSlots(found.lost, end.slots);
   const map = new ScannedMap(log);
   const inUse = () => bitmapOf(log, control);
   const extents = placedExtents(homes, identity.partitionSize);
@@ -97,7 +99,7 @@ export const assemble = (
     identity,
     control,
     unknownRoCompat: unknownRoCompat(identity),
-    ...stateOf(traces, commit, lostData, table !== undefined),
+    ...stateOf({ ...traces, dataEnd: end.slots }, commit, lostData, table !== undefined),
     commit,
     device,
     homes,

@@ -1,5 +1,8 @@
 import { subtract } from '../bytes/runs.ts';
 import { SlotHomes } from '../image/extents.ts';
+import { mutableBIndex } from '../image/sealed.ts';
+import { payloadCapacity } from '../image/slot.ts';
+import { dataSlotsBefore, skipAnchors } from '../image/slot-order.ts';
 import type { ByteLength, ByteOffset, Extent, Run } from '../units.ts';
 import type { ContainerTraces, SlotRun } from './collect.ts';
 
@@ -64,6 +67,22 @@ const merged = (
   return [...first, ...added].sort((a, b) => a.index - b.index);
 };
 
+/**
+ * Where the log may end: with the last data slot that was found unless that one is full, for then there may be more of them, up to
+ * the first slot that is known to be something else. `slots`: index of the slot after the last that may hold data.
+ */
+export const endOfLog = (
+  traces: ContainerTraces,
+): { readonly slots: number; readonly length: ByteLength } => {
+  const { dataEnd, logLength, journal, slotCount, identity } = traces;
+  const capacity = payloadCapacity(identity.slotSize);
+  if (logLength < dataSlotsBefore(dataEnd) * capacity) return { slots: dataEnd, length: logLength };
+  // There is always a slot behind the data.
+  const last = slotCount === undefined ? skipAnchors(dataEnd) + 1 : mutableBIndex(slotCount);
+  const slots = Math.max(dataEnd, Math.min(journal?.first ?? last, last));
+  return { slots, length: dataSlotsBefore(slots) * capacity };
+};
+
 /** Where the slots of a container lie, as far as single slots tell. */
 export interface FoundSlots {
   /** Slots whose place is not known lie behind the end of the partition: reading one gives `slot.lost`. */
@@ -116,7 +135,7 @@ export const placeSlots = (traces: ContainerTraces, start: ByteOffset): FoundSlo
     next = piece.index + piece.count;
     expected = piece.nextHome;
   }
-  lose((traces.slotCount ?? next) - next, undefined);
+  lose((traces.slotCount ?? Math.max(next, endOfLog(traces).slots)) - next, undefined);
   return { homes: new SlotHomes(extents, slotSize), lost };
 };
 

@@ -400,6 +400,23 @@ for (const [name, change] of Object.entries(OTHER_HEADERS)) {
   });
 }
 
+test('the last data slots have lost their headers: the log goes on in them all the same', (t) => {
+  const it = fresh(65536);
+  const kind = kindOf(it);
+  const indices = Array.from({ length: it.captured.homes.slotCount }, (_, index) => index);
+  const last = indices.filter((index) => kind(index) === 'data').slice(-2);
+  destroy(it, (index) => kind(index) === 'anchor');
+  for (const index of last)
+    it.partition.write(it.captured.homes.homeOf(index), new Uint8Array(SLOT_HEADER_SIZE));
+  const { image, map } = only(t, run(it.disk));
+  // The bitmap is in the last slot.
+  assertContent(t, image, it.before);
+  for (const _ of map.entriesFrom(0, 0));
+  t.deepEqual(map.gaps, []);
+  t.is(image.state, 'damaged');
+  t.deepEqual(image.extents, it.captured.extents);
+});
+
 test('without the extent table, homes come from the slots; lost ones are placed as their neighbours say', (t) => {
   const it = fresh(4096);
   const extents = RECORDS.filter((each) => each.head.stream === 'extents');

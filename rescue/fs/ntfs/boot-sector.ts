@@ -1,6 +1,7 @@
 import type { ReadableDevice } from '../../device/device.ts';
 import { corrupt, unsupported } from '../../errors.ts';
 import { type ByteLength, type ByteOffset, isPowerOfTwo, KIB, MIB } from '../../units.ts';
+import { isDamage } from '../tolerance.ts';
 import { BOOT_SECTOR, OEM_ID } from './layout.ts';
 
 /** The boot sector's numbers, checked. */
@@ -131,15 +132,30 @@ export const readParameters = (device: ReadableDevice): NtfsParameters => {
 };
 
 /**
+ * The sector at `start` if it is a boot sector. Undefined also where it cannot be read, on a disk or in an image of which parts are lost: a
+ * volume works without its copies.
+ */
+export const readCopy = (device: ReadableDevice, start: ByteOffset, length: ByteLength) => {
+  try {
+    const sector = device.read(start, length);
+    return isBootSector(sector) ? sector : undefined;
+  } catch (error) {
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+};
+
+/**
  * Byte positions of the backup: in the sector behind the volume, and, in a partition that is larger, in its last sector
- * if it looks like one. Empty if there is no room for one.
+ * if it looks like one: one that cannot be read does not. Empty if there is no room for one.
  */
 export const backupPositions = (device: ReadableDevice, parameters: NtfsParameters): ByteOffset[] => {
   const { sectorSize, sectorCount } = parameters;
   const behind = sectorCount * sectorSize;
   const last = (Math.floor(device.size / sectorSize) - 1) * sectorSize;
   if (last < behind) return [];
-  return last > behind && isBootSector(device.read(last, sectorSize)) ? [behind, last] : [behind];
+  const another = last > behind && readCopy(device, last, sectorSize) !== undefined;
+  return another ? [behind, last] : [behind];
 };
 
 /** How the backup compares with the boot sector. A volume works without one. */

@@ -1,6 +1,6 @@
 import type { ByteOffset } from '../../units.ts';
 import type { Editor } from '../patch.ts';
-import { backupPositions, hasBootSector, readParameters } from './boot-sector.ts';
+import { backupPositions, hasBootSector, readCopy, readParameters } from './boot-sector.ts';
 import { BOOT_SECTOR } from './layout.ts';
 
 /** What the field can say. */
@@ -17,13 +17,9 @@ export const moved = (editor: Editor, { to }: { readonly to: ByteOffset }): void
   const value = to / parameters.sectorSize;
   if (!Number.isInteger(value) || value >= LIMIT) return;
   for (const offset of [0, ...backupPositions(editor, parameters)]) {
-    const boot = editor.read(offset, BOOT_SECTOR.size);
-    if (!isCopy(boot, parameters.bootSector)) continue;
+    const boot = readCopy(editor, offset, BOOT_SECTOR.size);
+    if (boot === undefined) continue;
     BOOT_SECTOR.set(boot, 'hidden_sectors', value);
     editor.write(offset, boot);
   }
 };
-
-/** Whether a sector says that it is a boot sector of NTFS, as the first one does. */
-const isCopy = (sector: Uint8Array, boot: Uint8Array): boolean =>
-  Buffer.compare(BOOT_SECTOR.get(sector, 'oem_id'), BOOT_SECTOR.get(boot, 'oem_id')) === 0;

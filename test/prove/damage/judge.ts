@@ -32,6 +32,23 @@ const show = (spans: readonly Span[]): string =>
     .map(({ start, length }) => `${start}+${length}`)
     .join(' ')}${spans.length > 4 ? ` and ${spans.length - 4} more` : ''}`;
 
+/** Clusters that hold nothing but the content of files. */
+const contentClusters = ({ files, whole: { clusterSize, clusterBase } }: Stage): Span[] =>
+  normalise(
+    files.flatMap(({ pieces }) =>
+      pieces.map(({ start, length }) => {
+        const clusters = Math.ceil((start + length - clusterBase) / clusterSize);
+        return { start, length: clusterBase + clusters * clusterSize - start };
+      }),
+    ),
+  );
+
+/** A volume may come back without listing its image only if something else is lost than the content of files. */
+const judgeListing = (stage: Stage, { unlisted, lost }: RestoreResult): string[] =>
+  unlisted === undefined || subtractAll(lost, contentClusters(stage)).length > 0
+    ? []
+    : [`the volume does not list its image, though nothing but content of files is lost: ${unlisted}`];
+
 /** Every byte that is not as it would be must have been in a record that was hit, and be named as lost. */
 export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: RestoreResult): string[] => {
   const besides = normalise([...stage.whole.extents, ...stage.locator]);
@@ -42,7 +59,9 @@ export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: Res
     ...subtractAll(different, differences(stage.pristine, path)),
     ...subtractAll(intersect(different, free), differences(stage.wrecked, path)),
   ];
-  const asItWas = subtractAll(normalise(unclaimed), truth.lost.spans);
+  // Where nothing is claimed, it is right everywhere: a run of zeros in a record that was hit is known from the map.
+  const toBeClaimed = result.unlisted === undefined ? truth.lost.spans : [];
+  const asItWas = subtractAll(normalise(unclaimed), toBeClaimed);
   // Without any anchor, how much of the container's end is its own may be unknown: less is claimed, which is for the checker to judge.
   const otherClaim = truth.anchored ? [] : stage.claimed;
   const wrong = subtractAll(different, normalise([...asItWas, ...otherClaim]));
@@ -50,6 +69,7 @@ export const judgeBytes = (stage: Stage, path: string, truth: Truth, result: Res
   const named = subtractAll(wrong, result.lost);
   const tooMuch = used(stage.whole, subtractAll(result.lost, truth.lost.spans));
   return [
+    ...judgeListing(stage, result),
     ...(exact.length === 0
       ? []
       : [`${totalLength(exact)} bytes differ although their frames survived: ${show(exact)}`]),
@@ -71,6 +91,10 @@ const subtractAll = (spans: Iterable<Span>, holes: Iterable<Span>): Span[] => [
   ...subtract([...coalesce(spans)], normalise(holes)),
 ];
 
+/** Whether something of what leads to a file is lost. */
+const lacksLead = ({ leads }: FilePlaces, { lost }: Truth): boolean =>
+  leads.some((each) => lost.intersects(each));
+
 export interface NamesJudged {
   readonly faults: readonly string[];
   /** Files of which something is lost, by the judge; and how many of them could not be named, for a reason that holds. */
@@ -91,7 +115,10 @@ export const judgeNames = (stage: Stage, truth: Truth, result: RestoreResult): N
   let toFiles = 0;
   for (const file of stage.files) {
     const expected = lostRanges(file, lost);
-    const entry = listed.get(file.path);
+    const short = listed.has(file.path) ? undefined : file.shortPaths?.find((each) => listed.has(each));
+    const entry = listed.get(short ?? file.path);
+    if (short !== undefined && !lacksLead(file, truth))
+      faults.push(`${file.path} is named ${short}, though nothing that leads to it is lost`);
     toFiles += totalLength(expected);
     if (expected.length === 0) {
       if (entry !== undefined && entry.ranges.length > 0)
@@ -105,8 +132,7 @@ export const judgeNames = (stage: Stage, truth: Truth, result: RestoreResult): N
       continue;
     }
     if (entry?.also === undefined) unnamed += 1;
-    const led = file.leads.some((each) => truth.lost.intersects(each));
-    if (!led)
+    if (!lacksLead(file, truth))
       faults.push(
         `${file.path} is not named in full, though nothing that leads to it is lost: ${show(expected)}`,
       );

@@ -1,4 +1,4 @@
-import { totalLength } from '../../../rescue/bytes/runs.ts';
+import { intersect, totalLength } from '../../../rescue/bytes/runs.ts';
 import { isHoldfastError } from '../../../rescue/errors.ts';
 import type { RestoreResult } from '../../../rescue/job/results.ts';
 import { restoreImage } from '../../job/requests.ts';
@@ -35,8 +35,10 @@ interface Row {
   dataBytes: number;
   /** In frames of which a byte was destroyed. */
   hitBytes: number;
-  /** As the program says. */
+  /** Of the data, as the program says. */
   lostBytes: number;
+  /** As the program says, with what was free and is named because nobody knows any more that it was. */
+  namedBytes: number;
 }
 
 const salvage = (stage: Stage, path: string): Promise<RestoreResult> =>
@@ -77,7 +79,8 @@ const tryShare = async (stage: Stage, row: Row, seed: string, counts: Counts): P
     row.destroyedBytes += destruction.bytes;
     row.dataBytes += totalLength(whole.held);
     row.hitBytes += truth.lostBytes;
-    row.lostBytes += result.lostBytes;
+    row.lostBytes += totalLength(intersect(result.lost, whole.held));
+    row.namedBytes += result.lostBytes;
     counts.add('records hit', truth.recordsHit);
     counts.add('frames hit', truth.dataHit);
     if (result.unlisted !== undefined) counts.add('volumes that do not list their image');
@@ -95,7 +98,7 @@ const tryShares = async (cleanup: Cleanup, work: Work & { readonly shape: Shape 
   const rows = SHARES.map(
     (share): Row => ({
       ...{ shape: work.shape, share, trials: 0, containerBytes: 0, destroyedBytes: 0 },
-      ...{ dataBytes: 0, hitBytes: 0, lostBytes: 0 },
+      ...{ dataBytes: 0, hitBytes: 0, lostBytes: 0, namedBytes: 0 },
     }),
   );
   for (const row of rows)
@@ -154,9 +157,8 @@ const table = (outcomes: readonly Outcome[]) => {
   const lines = SHAPES.flatMap((shape) =>
     SHARES.flatMap((share) => {
       const same = rows.filter((row) => row.shape === shape && row.share === share);
-      const sum = (
-        key: 'trials' | 'containerBytes' | 'destroyedBytes' | 'dataBytes' | 'hitBytes' | 'lostBytes',
-      ): number => same.reduce((total, row) => total + row[key], 0);
+      const sum = (key: Exclude<keyof Row, 'shape' | 'share'>): number =>
+        same.reduce((total, row) => total + row[key], 0);
       if (sum('trials') === 0) return [];
       return [
         [
@@ -166,13 +168,22 @@ const table = (outcomes: readonly Outcome[]) => {
           percent(sum('destroyedBytes'), sum('containerBytes')),
           percent(sum('hitBytes'), sum('dataBytes')),
           percent(sum('lostBytes'), sum('dataBytes')),
+          percent(sum('namedBytes'), sum('dataBytes')),
         ],
       ];
     }),
   );
   return {
     title: 'Share of data lost against share of the container destroyed',
-    head: ['destroyed', 'share', 'images', 'destroyed in fact', 'data in frames that were hit', 'data lost'],
+    head: [
+      'destroyed',
+      'share',
+      'images',
+      'destroyed in fact',
+      'data in frames that were hit',
+      'data lost',
+      'named as lost, free clusters included',
+    ],
     rows: lines,
   };
 };
@@ -188,7 +199,7 @@ const report = (outcomes: readonly Outcome[], sum: (count: string) => number, de
     { what: 'files of which something was lost', value: sum('files'), least: 1 },
     { what: 'of them without a name: what leads to them was lost too', value: sum('unnamed') },
     {
-      what: 'volumes that do not list their image: what that takes was lost',
+      what: 'volumes that do not list their image: more than the content of files was lost',
       value: sum('volumes that do not list their image'),
     },
     { what: 'kinds of slots and records destroyed completely', value: sum('slot kinds') },

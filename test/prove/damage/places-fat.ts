@@ -1,6 +1,6 @@
 import { normalise } from '../../../rescue/bytes/runs.ts';
 import { type Extent, KIB, type Run } from '../../../rescue/units.ts';
-import { mtools, treeByMtools } from '../../fs/fat/mtools.ts';
+import { type Listed, mtools, treeByMtools } from '../../fs/fat/mtools.ts';
 import { bytesAt, placesOf } from '../../fs/fat/patching.ts';
 import type { Cleanup } from '../../support/cleanup.ts';
 import { above, type FilePlaces, type PlacedPiece } from './places.ts';
@@ -14,6 +14,16 @@ const chainOf = (text: string): Run[] =>
     start: Number(first),
     length: Number(last ?? first) - Number(first) + 1,
   }));
+
+/** All spellings of a path in which at least one name is a short one. */
+const shortPaths = (tree: ReadonlyMap<string, Pick<Listed, 'shortName'>>, path: string): string[] => {
+  let spellings = [''];
+  for (const each of [...above(path).slice(1), path]) {
+    const names = [each.slice(each.lastIndexOf('/')), `/${tree.get(each)!.shortName}`];
+    spellings = spellings.flatMap((parent) => names.map((name) => parent + name));
+  }
+  return spellings.filter((each) => each !== path);
+};
 
 /** Files and chains by mtools. */
 export const fatPlaces = (cleanup: Cleanup, path: string): FilePlaces[] => {
@@ -55,6 +65,7 @@ export const fatPlaces = (cleanup: Cleanup, path: string): FilePlaces[] => {
       const folders = above(name).flatMap((each) => (each === '/' ? rootChain : chains.get(each)!));
       return {
         path: name,
+        shortPaths: shortPaths(tree, name),
         pieces: size === 0 ? [] : pieces,
         leads: normalise([
           { start: 0, length: 512 },

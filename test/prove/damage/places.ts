@@ -10,6 +10,8 @@ export interface PlacedPiece {
 /** A file, as another program says where it lies. */
 export interface FilePlaces {
   readonly path: string;
+  /** FAT: what it is called where long names are lost, of it or of folders above it. */
+  readonly shortPaths?: readonly string[];
   readonly pieces: readonly PlacedPiece[];
   /** All that leads to it: if any of this is lost, nobody can say that these bytes were this file's. */
   readonly leads: readonly Extent[];

@@ -31,6 +31,9 @@ export interface RecordPlace {
 export interface Whole {
   readonly extents: readonly Extent[];
   readonly slotSize: number;
+  /** Of the volume, and where its first cluster lies. */
+  readonly clusterSize: number;
+  readonly clusterBase: number;
   /** Homes of all slots, by index. */
   readonly homes: readonly number[];
   readonly anchors: readonly number[];
@@ -105,6 +108,8 @@ export const readWhole = (path: string, summary: ImageSummary): Whole => {
     return {
       extents: [...image.extents],
       slotSize,
+      clusterSize,
+      clusterBase,
       homes: range(0, slotCount).map((index) => image.homes.homeOf(index)),
       anchors,
       journal,
