@@ -44,14 +44,14 @@ const report = (
       { what: 'cycles that leaked a cluster', value: sum('cycles that leaked'), least: 0, most: 0 },
       { what: 'files that came back different', value: sum('files that differ'), least: 0, most: 0 },
       {
-        what: 'restores for which the image had to be named, as the program said',
-        value: sum('named by hand'),
+        what: 'commands killed first, when they had begun to write',
+        value: sum('killed'),
+        ...(isFull ? { least: 100 } : {}),
       },
-      { what: 'commands killed first', value: sum('killed'), ...(isFull ? { least: 50 } : {}) },
       {
-        what: 'of these, killed when they had begun to write',
-        value: sum('killed while writing'),
-        ...(isFull ? { least: 5 } : {}),
+        what: 'of these, creates after which the owner went on first',
+        value: sum('owner went on'),
+        ...(isFull ? { least: 20 } : {}),
       },
     ],
     tables: [
