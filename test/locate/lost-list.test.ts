@@ -91,8 +91,9 @@ for (const bits of KINDS) {
 
 test.serial('one of two partitions has lost its list: neither is restored without being named', async (t) => {
   const path = join(temporaryFolder(t), 'disk');
+  // No room beside them that would be searched anyway.
   const [first, second] = makeDisk(t, path, {
-    size: 96 * MIB,
+    size: 66 * MIB,
     table: 'gpt',
     partitions: [{ size: 24 * MIB }, { size: 40 * MIB }],
   });
