@@ -149,6 +149,11 @@ export interface FileSystem {
   excludes(): readonly Exclude[];
   containers(): readonly ContainerFile[];
   /**
+   * Whether damage to a folder shows, by a mark, a checksum or a structure that hardly any other bytes have. Where not, noise and zeros are
+   * read as a folder of other names, or none, and that `containers` gives none proves little.
+   */
+  readonly foldersShowDamage: boolean;
+  /**
    * Why this volume must not be imaged or changed as it stands: not cleanly unmounted, journal to replay, errors
    * recorded, a suspended system in a swap file, ... Empty when it may. Cheap: no walk.
    */

@@ -11,6 +11,8 @@ import type { ByteOffset, Extent } from '../units.ts';
 import { containerTest } from './container-test.ts';
 import { type FileSystemAt, joinedInOrder, sameExtents } from './found.ts';
 import type { Content } from './hiding.ts';
+import { LostList } from './lost-list.ts';
+import { hasRecord } from './record.ts';
 
 /** A container that the file system lists and that opens as no image: damaged, or of a newer version. */
 export interface UnusableContainer {
@@ -147,8 +149,10 @@ export const listThroughFileSystem = (device: ReadableDevice, region: Extent): L
     );
     const notes = unusable.map(({ path, reason }) => `${path}: ${reason}`);
     const { uuid, geometry } = fileSystem;
-    const at = { uuid, size: geometry.size, containers, displaced };
-    return { start, at, content: 'listed', images, unusable, notes };
+    const at = { uuid, size: geometry.size, containers, displaced, lostList: new LostList() };
+    // Where an empty list proves little, and a record says that there are images, other places than the list are looked at.
+    const isInDoubt = containers.length === 0 && !fileSystem.foldersShowDamage && hasRecord(partition);
+    return { start, at, content: isInDoubt ? 'unknown' : 'listed', images, unusable, notes };
   } catch (error) {
     if (!isHoldfastError(error)) throw error;
     return nothing(error.message, 'unknown');

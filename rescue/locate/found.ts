@@ -8,6 +8,7 @@ import { openImage, SUPERSEDED } from '../image/reader.ts';
 import { formatImageId, parseSlotHeader } from '../image/slot.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset, Extent } from '../units.ts';
+import type { LostList } from './lost-list.ts';
 
 export type Way = 'filesystem' | 'record' | 'aid' | 'scan' | 'reassembly';
 
@@ -44,6 +45,8 @@ export interface FileSystemAt {
   readonly containers: readonly (readonly Extent[])[] | undefined;
   /** Ids of images that the directory lists at other clusters than their slots say. */
   readonly displaced: readonly string[];
+  /** Asked about images that are not listed. */
+  readonly lostList: LostList;
 }
 
 /** The partition that starts at `start`, as far as it lies on the device. */
@@ -125,7 +128,8 @@ export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Sur
   if (foundBy !== 'filesystem') {
     const at = around.fileSystems.get(start);
     const own = joinedInOrder(image.extents);
-    if (at?.containers?.some((each) => sameExtents(joinedInOrder(each), own)) === false) {
+    const isUnlisted = at?.containers?.some((each) => sameExtents(joinedInOrder(each), own)) === false;
+    if (isUnlisted && !isListLost(image, start, at, around)) {
       const left = at.displaced.includes(image.id);
       const why = left
         ? 'the file system lists this image at other clusters, to which they were moved: these slots were left behind'
@@ -138,6 +142,11 @@ export const judge = (image: Image, start: ByteOffset, foundBy: Way, around: Sur
     image.reason,
   );
 };
+
+/** Whether the file system lists no container at all because its list is lost, and not because this one was given up. */
+const isListLost = (image: Image, start: ByteOffset, at: FileSystemAt, { device }: Surroundings): boolean =>
+  at.containers?.length === 0 &&
+  at.lostList.covers(partitionWindow(device, start, image.identity.partitionSize), image);
 
 /** Slots that are looked at to see whether an image lies where one start would have it. */
 const SAMPLE = 16;

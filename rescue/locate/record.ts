@@ -61,6 +61,10 @@ const recordAt = (device: ReadableDevice, start: ByteOffset): LocatorRecord | un
   return newest;
 };
 
+/** Whether a record in the boot area of a partition names any image. */
+export const hasRecord = (partition: ReadableDevice): boolean =>
+  (recordAt(partition, 0)?.images.length ?? 0) > 0;
+
 /** As much of it as can be read. */
 const readBootArea = (device: ReadableDevice, start: ByteOffset): Uint8Array => {
   const length = Math.min(BOOT_AREA, device.size - start);

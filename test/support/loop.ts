@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
+import { backingOf } from './backing.ts';
 import type { Cleanup } from './cleanup.ts';
 import { everythingSaid, mustRun, run } from './run.ts';
 import { temporaryFolder } from './temporary.ts';
@@ -51,7 +52,7 @@ const dropPartitions = (device: string): void => {
   if (nodes.length > 0) run('partx', ['--delete', device]);
 };
 
-/** Makes a loop device of a file. Detaches only this device, at the latest at the end of the test. */
+/** Makes a loop device of a file. Detaches only this device, at the latest at the end of the test, and only while it is of this file. */
 export const attachLoop = (cleanup: Cleanup, file: string, options: LoopOptions = {}): Loop => {
   const args = ['--find', '--show'];
   if (options.offset !== undefined) args.push('--offset', String(options.offset));
@@ -61,9 +62,15 @@ export const attachLoop = (cleanup: Cleanup, file: string, options: LoopOptions 
   if (options.direct === true) args.push('--direct-io=on');
   const device = mustRun('losetup', [...args, file]).stdout.trim();
   if (!/^\/dev\/loop\d+$/.test(device)) throw new Error(`losetup named no device, but '${device}'`);
+  // A device is gone by its name, and names are given again: what another process made of it meanwhile is not ours to detach.
+  const backing = backingOf(device);
   let attached = true;
   const detach = (): void => {
     if (!attached) return;
+    if (backing === undefined || backingOf(device) !== backing) {
+      attached = false;
+      return;
+    }
     dropPartitions(device);
     insist('losetup', ['--detach', device]);
     attached = false;
@@ -122,14 +129,26 @@ export const mountFile = (
   file: string,
   options: MountOptions & LoopOptions = {},
 ): Mount & { readonly device: string } => {
-  const loop = attachLoop(cleanup, file, options);
-  const mount = mountDevice(cleanup, loop.device, options);
-  return {
-    path: mount.path,
-    device: loop.device,
-    unmount: () => {
-      mount.unmount();
+  for (let attempt = 1; ; attempt += 1) {
+    const loop = attachLoop(cleanup, file, options);
+    const backing = backingOf(loop.device);
+    let mount: Mount;
+    try {
+      mount = mountDevice(cleanup, loop.device, options);
+    } catch (error) {
+      // Another process may detach it by its name, as the one that it had abandoned; what is mounted stays.
+      const isTaken = backing === undefined || backingOf(loop.device) !== backing;
       loop.detach();
-    },
-  };
+      if (isTaken && attempt < 5) continue;
+      throw error;
+    }
+    return {
+      path: mount.path,
+      device: loop.device,
+      unmount: () => {
+        mount.unmount();
+        loop.detach();
+      },
+    };
+  }
 };

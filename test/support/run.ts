@@ -42,8 +42,9 @@ export const run = (program: string, args: readonly string[] = [], options: RunO
     killSignal: 'SIGKILL',
     maxBuffer: MOST_OUTPUT,
   });
-  // A time-out is reported as an error too, but then there is output worth showing.
-  if (result.error !== undefined && result.signal === null)
+  // A time-out is reported as an error too, but then there is output worth showing; and where this process was halted together with the
+  // program, the program may have ended by itself all the same.
+  if (result.error !== undefined && result.signal === null && result.status === null)
     throw new Error(`${program} could not be run: ${result.error.message}`, { cause: result.error });
   return {
     command: [program, ...args].join(' '),

@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { backingOf } from './backing.ts';
 import type { Cleanup } from './cleanup.ts';
 import { run } from './run.ts';
 
@@ -66,7 +67,9 @@ export const sweepAbandoned = (): string[] => {
     const loops = run('losetup', ['--list', '--noheadings', '--raw', '--output', 'NAME,BACK-FILE']).stdout;
     for (const line of loops.split('\n')) {
       const [device, backing] = line.split(' ');
-      if (device !== undefined && backing?.startsWith(`${folder}/`)) run('losetup', ['-d', device]);
+      // Another process may have done it since, and the device be somebody's again.
+      const isIts = device !== undefined && backing?.startsWith(`${folder}/`) === true;
+      if (isIts && backingOf(device)?.startsWith(`${folder}/`) === true) run('losetup', ['-d', device]);
     }
     if (mountPointsAt(folder).length > 0) continue;
     rmSync(folder, { recursive: true, force: true });

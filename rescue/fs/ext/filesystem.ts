@@ -83,6 +83,7 @@ export const openExt = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     walk: (onDamage) => ({ [Symbol.iterator]: () => walkFiles(volume, onDamage) }),
     excludes: () => listExcludes(volume, swap(), isContainer),
     containers: () => listContainers(volume, isContainer),
+    foldersShowDamage: true,
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume, swap))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
     unusedBootSectors: () => unusedBootSectors(device),

@@ -83,6 +83,7 @@ export const openFat = (device: ReadableDevice, isContainer?: ContainerTest): Fi
     walk: (onDamage) => ({ [Symbol.iterator]: () => walkFiles(volume, onDamage) }),
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),
+    foldersShowDamage: false,
     refusals: () => [...guarded(volumeStates(volume)), ...guarded(suspendedStates(volume))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
     unusedBootSectors: () => unusedBootSectors(volume.parameters, device.sectorSize),

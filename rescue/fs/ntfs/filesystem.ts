@@ -60,6 +60,7 @@ export const openNtfs = (device: ReadableDevice, isContainer?: ContainerTest): F
     walk: (onDamage) => ({ [Symbol.iterator]: () => walkFiles(volume, onDamage) }),
     excludes: () => listExcludes(volume, isContainer),
     containers: () => listContainers(volume, isContainer),
+    foldersShowDamage: true,
     refusals: () => [...guarded(volumeStates(volume))],
     check: (limit = PROBLEM_LIMIT) => first(findProblems(volume), limit),
     unusedBootSectors: () => unusedBootSectors(device),

@@ -1,13 +1,12 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { complement, normalise, subtract } from '../../../rescue/bytes/runs.ts';
-import { isHoldfastError } from '../../../rescue/errors.ts';
-import type { RestoreResult } from '../../../rescue/job/results.ts';
 import { type Extent, KIB, MIB } from '../../../rescue/units.ts';
 import { extentsOf } from '../../job/cycle.ts';
 import { listImages, makeImageAt, NOW, restoreImage, verifyImage } from '../../job/requests.ts';
 import { overwriteWithNoise } from '../../support/noise.ts';
-import { run } from '../../support/run.ts';
 import { dice, type Ledger, planChanges } from './changes.ts';
 import type { EnduranceVolume, Files } from './volumes.ts';
 
@@ -16,6 +15,12 @@ const DAY = 86_400;
 
 /** Files take at most this share: an old image and a new one of them have to fit beside. */
 const BUDGET = 0.2;
+
+/** Share of the creates and of the restores that are killed first, and of the killed creates after which the owner goes on. */
+const KILLED = 0.25;
+const OWNER_GOES_ON = 0.5;
+/** Milliseconds from the first write until it is killed. */
+const LONGEST_WAIT = 400;
 
 export const WRECKS = ['everything', 'ranges', 'beginning', 'both ends', 'one place'] as const;
 export type Wreck = (typeof WRECKS)[number];
@@ -64,29 +69,38 @@ export class Endurance {
     this.counts[what] = (this.counts[what] ?? 0) + 1;
   }
 
-  /** Starts the program, and kills it some time later, if it has not ended by then. */
-  #killed(milliseconds: number, words: readonly string[]): void {
-    const before = statSync(this.#path).mtimeMs;
-    const args = [MAIN, ...words, '--yes', '--json', '--progress', 'none'];
-    const { signal } = run(process.execPath, args, { timeout: Math.ceil(milliseconds) });
-    if (signal === null) return;
+  /** Starts the program and kills it some time after its first write, if it has not ended by then. Says whether it did. */
+  async #killed(milliseconds: number, words: readonly string[]): Promise<boolean> {
+    const written = (): number => statSync(this.#path).mtimeMs;
+    const before = written();
+    const child = spawn(process.execPath, [MAIN, ...words, '--yes', '--json', '--progress', 'none'], {
+      stdio: 'ignore',
+    });
+    const ended = once(child, 'exit');
+    const watch = setInterval(() => {
+      if (written() === before) return;
+      clearInterval(watch);
+      setTimeout(() => child.kill('SIGKILL'), milliseconds);
+    }, 2);
+    const [, signal] = await ended;
+    clearInterval(watch);
+    if (signal !== 'SIGKILL') return false;
     this.#count('killed');
-    if (statSync(this.#path).mtimeMs !== before) this.#count('killed while writing');
+    return true;
   }
 
-  /**
-   * As `restore` does it unasked. A file system that is damaged, but not where it is recognised, may seem never to have listed the image: then
-   * the program says that a person has to name it. Throws if it wants anything else.
-   */
-  async #restore(id: string): Promise<RestoreResult> {
-    try {
-      return await restoreImage(this.#path);
-    } catch (error) {
-      if (!isHoldfastError(error, 'not-found') || error.detail.wayOut?.includes(id.slice(0, 8)) !== true)
-        throw error;
-      this.#count('named by hand');
-      return await restoreImage(this.#path, { image: id });
-    }
+  /** The owner finds the volume as a killed `create` left it, and goes on with other changes. */
+  async #ownerGoesOn(files: Files, seed: string): Promise<string[]> {
+    const volume = this.#volume;
+    const faults = volume.comeUp(this.#path);
+    if (faults === undefined) return [];
+    this.#count('owner went on');
+    faults.push(...difference(files, await volume.files(this.#path)));
+    await volume.change(
+      this.#path,
+      planChanges(this.#ledger, volume.size * BUDGET, `${seed}, after it was killed`),
+    );
+    return faults.map((each) => `after a create was killed, and the file system's own check: ${each}`);
   }
 
   /** Returns what is wrong after this cycle. */
@@ -96,18 +110,25 @@ export class Endurance {
     const seed = `${this.#seed}, cycle ${index}`;
     const roll = dice(`${seed} wreck`);
     await volume.change(path, planChanges(this.#ledger, volume.size * BUDGET, seed));
-    const files = await volume.files(path);
-    if (roll() < 0.2) this.#killed(400 + roll() * 1600, ['create', path, '--min-free', '64K']);
+    let files = await volume.files(path);
+    const faults: string[] = [];
+    if (roll() < KILLED) {
+      const isKilled = await this.#killed(roll() * LONGEST_WAIT, ['create', path, '--min-free', '64K']);
+      if (isKilled && roll() < OWNER_GOES_ON) {
+        faults.push(...(await this.#ownerGoesOn(files, seed)));
+        files = await volume.files(path);
+      }
+    }
     const { image } = await makeImageAt(NOW + index * DAY, path, { minFree: 64 * KIB });
-    const faults = volume.faults(path).map((each) => `after create: ${each}`);
+    faults.push(...volume.faults(path).map((each) => `after create: ${each}`));
     faults.push(...difference(files, await volume.files(path)).map((each) => `after create: ${each}`));
     const clusters = JSON.stringify(volume.clusters(path));
 
     const wreck = WRECKS[Math.floor(roll() * WRECKS.length)]!;
     damage(path, wreckedRanges(wreck, statSync(path).size, roll), extentsOf(image.extents), seed);
     this.#count(wreck);
-    if (roll() < 0.2) this.#killed(400 + roll() * 1600, ['restore', path]);
-    const restored = await this.#restore(image.id);
+    if (roll() < KILLED) await this.#killed(roll() * LONGEST_WAIT, ['restore', path]);
+    const restored = await restoreImage(path);
     const say = (text: string): number => faults.push(`after ${wreck} was wrecked and restored: ${text}`);
     if (restored.image.id !== image.id) say(`image ${restored.image.id} was restored, not ${image.id}`);
     for (const each of volume.faults(path)) say(each);

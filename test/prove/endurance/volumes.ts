@@ -1,17 +1,18 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { MIB, type Run } from '../../../rescue/units.ts';
-import { mtools, treeByMtools, withoutContainers } from '../../fs/fat/mtools.ts';
+import { mtools, treeByMtools, tryMtools, withoutContainers } from '../../fs/fat/mtools.ts';
 import { fatOwnersClusters } from '../../fs/fat/owners-clusters.ts';
 import { makeFat } from '../../fs/fat/volumes.ts';
 import { ntfsOwnersClusters } from '../../fs/ntfs/owners-clusters.ts';
 import { complaints, makeNtfs, mountNtfs, treeThroughMount } from '../../fs/ntfs/volumes.ts';
 import { ownersClusters } from '../../job/owners-clusters.ts';
 import { withCleanup } from '../../support/cleanup.ts';
-import { e2fsckClean } from '../../support/judges.ts';
+import { makeDisk } from '../../support/disk.ts';
+import { e2fsckClean, e2fsckPreen, partitionTableSound } from '../../support/judges.ts';
 import { type Mount, mountFile } from '../../support/loop.ts';
 import { noiseSource } from '../../support/noise.ts';
-import { run } from '../../support/run.ts';
+import { mustRun, run } from '../../support/run.ts';
 import { temporaryFolder } from '../../support/temporary.ts';
 import { snapshot } from '../../support/tree.ts';
 import { makeVolume, type VolumeOptions } from '../../support/volume.ts';
@@ -31,6 +32,11 @@ export interface EnduranceVolume {
   files(path: string): Promise<Files>;
   /** What other people's programs find; each of them counts clusters. */
   faults(path: string): string[];
+  /**
+   * The owner's system comes up after a command was killed, with its own check, which mends what that left. What is wrong even so; undefined: only
+   * a program that does not run here could mend it.
+   */
+  comeUp(path: string): string[] | undefined;
   /** Clusters in use for anything but the images. */
   clusters(path: string): readonly Run[];
 }
@@ -84,26 +90,72 @@ const throughMount = (
   files: (path) => whileMounted(mounting, path, true, filesBelow),
 });
 
+const snapshotOf = (top: string): Files =>
+  new Map([...snapshot(top)].map(([path, all]) => [path, JSON.stringify([...all])]));
+
+/** An ext volume that begins at byte `offset` of a file. */
+const judgedAt = (offset: number, size: number): Pick<EnduranceVolume, 'faults' | 'comeUp' | 'clusters'> => {
+  const faults = (path: string): string[] => {
+    const { clean, output } = e2fsckClean(path, { offset });
+    return clean ? [] : [output];
+  };
+  return {
+    faults,
+    comeUp: (path) => {
+      const { clean, output } = e2fsckPreen(path, { offset });
+      return clean ? faults(path) : [output];
+    },
+    clusters: (path) => ownersClusters(path, offset, size),
+  };
+};
+
 const ext = (name: string, options: VolumeOptions): EnduranceVolume => ({
   name,
   size: options.size,
-  ...throughMount(
-    mountFile,
-    (path) => void makeVolume(path, options),
-    (top) => new Map([...snapshot(top)].map(([path, all]) => [path, JSON.stringify([...all])])),
-  ),
-  faults: (path) => {
-    const { clean, output } = e2fsckClean(path);
-    return clean ? [] : [output];
-  },
-  clusters: (path) => ownersClusters(path),
+  ...throughMount(mountFile, (path) => void makeVolume(path, options), snapshotOf),
+  ...judgedAt(0, options.size),
 });
+
+const TABLE = 'the partition table';
+
+/** An ext4 volume in the one partition of a disk; the table is judged and compared with the files. */
+const disk = (name: string, size: number): EnduranceVolume => {
+  const partition = { start: MIB, size: size - 2 * MIB };
+  const volume = throughMount(
+    (cleanup, path, options) =>
+      mountFile(cleanup, path, { ...options, offset: partition.start, size: partition.size }),
+    (path) => void makeVolume(path, { size: partition.size, offset: partition.start }),
+    snapshotOf,
+  );
+  const judged = judgedAt(partition.start, partition.size);
+  return {
+    name,
+    size: partition.size,
+    make: async (path) => {
+      await withCleanup(
+        async (cleanup) => void makeDisk(cleanup, path, { size, table: 'gpt', partitions: [partition] }),
+      );
+      await volume.make(path);
+    },
+    change: volume.change,
+    files: async (path) =>
+      new Map([...(await volume.files(path)), [TABLE, mustRun('sfdisk', ['--dump', path]).stdout]]),
+    faults: (path) => {
+      const { clean, output } = partitionTableSound(path);
+      return [...judged.faults(path), ...(clean ? [] : [output])];
+    },
+    comeUp: judged.comeUp,
+    clusters: judged.clusters,
+  };
+};
 
 const ntfs = (name: string, size: number, clusterSize: number): EnduranceVolume => ({
   name,
   size,
   ...throughMount(mountNtfs, (path) => void makeNtfs(path, { size, clusterSize }), treeThroughMount),
   faults: (path) => complaints(path),
+  // Clusters that a claim has taken and nobody has yet are for chkdsk to give back.
+  comeUp: (path) => (complaints(path).length === 0 ? [] : undefined),
   clusters: ntfsOwnersClusters,
 });
 
@@ -121,6 +173,11 @@ const changeByMtools = (path: string, changes: readonly Change[]): Promise<void>
     }
   });
 
+const fsckFat = (path: string): string[] => {
+  const { exit, stdout, stderr } = run('fsck.fat', ['-n', path]);
+  return exit === 0 ? [] : [stdout + stderr];
+};
+
 const fat32 = (name: string, size: number, sectorsPerCluster: number): EnduranceVolume => ({
   name,
   size,
@@ -134,9 +191,12 @@ const fat32 = (name: string, size: number, sectorsPerCluster: number): Endurance
       const tree = withoutContainers(treeByMtools(cleanup, path));
       return new Map([...tree].map(([file, all]) => [file, JSON.stringify(all)]));
     }),
-  faults: (path) => {
-    const { exit, stdout, stderr } = run('fsck.fat', ['-n', path]);
-    return exit === 0 ? [] : [stdout + stderr];
+  faults: fsckFat,
+  comeUp: (path) => {
+    run('fsck.fat', ['-a', path]);
+    // What it makes of chains that no name leads to; there may be none.
+    tryMtools('mdel', path, ['::/FSCK*.REC']);
+    return fsckFat(path);
   },
   clusters: (path) => fatOwnersClusters(path),
 });
@@ -151,6 +211,7 @@ export const ENDURANCE_VOLUMES: readonly EnduranceVolume[] = [
     features: ['^has_journal'],
   }),
   ntfs('NTFS with clusters of 512 bytes', 48 * MIB, 512),
+  disk('ext4 in a disk with a GPT', 66 * MIB),
 ];
 
 /** Throws for a name that none has. */
