@@ -1,10 +1,10 @@
-import { SpanSet } from '../bytes/runs.ts';
+import { normalise, SpanSet } from '../bytes/runs.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset } from '../units.ts';
-import type { Found, Surroundings } from './found.ts';
+import { type Found, type Surroundings, standsAt } from './found.ts';
 
 /**
- * What only the sight of all that was found tells: images inside the partition of another one, and images that are there twice.
+ * What only the sight of all that was found tells: images inside the partition of another one, over another one, and images that are there twice.
  * Each keeps its entry, with the state that it deserves and the reason.
  */
 
@@ -87,6 +87,34 @@ const markTwins = (all: readonly Found[], table: LiveTable | undefined): Found[]
   });
 };
 
+/** Index of a slot that an image claims within `taken`, bytes of the device, and that does not stand there. */
+const absentWithin = ({ image, start }: Found, taken: SpanSet): number | undefined => {
+  const { homes } = image;
+  for (const [extent, { start: home, length }] of homes.extents.entries()) {
+    const [over] = taken.within({ start: home + start, length });
+    if (over === undefined) continue;
+    const index = homes.firstSlotOf(extent) + Math.floor((over.start - start - home) / homes.slotSize);
+    if (!standsAt(image, index)) return index;
+  }
+  return undefined;
+};
+
+/** Of two images whose extents lie over one another, only one can have its slots there: anchors may say anything. */
+const markIntruders = (all: readonly Found[]): Found[] =>
+  all.map((each) => {
+    if (!isWhole(each) || each.image.displaced === true) return each;
+    for (const other of all) {
+      if (other.image.id === each.image.id || (!isWhole(other) && other.state !== 'damaged')) continue;
+      const taken = new SpanSet(
+        normalise(other.image.extents.map((extent) => ({ ...extent, start: extent.start + other.start }))),
+      );
+      if (absentWithin(each, taken) === undefined) continue;
+      const reason = `its extents lie over those of image ${other.image.id.slice(0, 8)}, where its slots are not`;
+      return { ...each, state: 'damaged', reason };
+    }
+    return each;
+  });
+
 /** What single slots of a moved container imply, each piece by itself, is no image besides it. */
 const withoutPieces = (all: readonly Found[]): Found[] => {
   const moved = all
@@ -111,4 +139,4 @@ const withoutPieces = (all: readonly Found[]): Found[] => {
 
 /** Judges all that was found together. */
 export const judgeTogether = (all: readonly Found[], around: Surroundings): Found[] =>
-  markTwins(markForeign(withoutPieces(all), around), around.table);
+  markTwins(markIntruders(markForeign(withoutPieces(all), around)), around.table);
