@@ -293,27 +293,19 @@ export class GroupEditor {
     this.#inodes -= 1;
     if (isDirectory) state.usedDirectories += 1;
     const used = (state.flags & GROUP_INODE_UNINIT) !== 0 ? 0 : inodesPerGroup - state.unusedInodes;
-    if (used < 0) {
-      throw corrupt('a group has more unused inodes than inodes', {
-        code: 'ext.group-unused-inodes',
-        structure: 'group descriptor',
-        expected: `at most ${inodesPerGroup}`,
-        found: state.unusedInodes,
-      });
-    }
-    // The first free inode is at most the first that was never used: what is zeroed below never reaches beyond one block.
+    // The first free inode is at most the first that was never used: so what is zeroed below is never more than a block.
     if (index > used) {
-      throw corrupt('an inode is marked as in use in the part of the table that was never written', {
+      throw corrupt('a group has fewer inodes that were never used than it says', {
         code: 'ext.inode-unused-area',
-        structure: `ext inode bitmap of group ${state.before.index}`,
-        offset: this.#volume.blockOffset(state.before.inodeBitmap),
-        expected: `inode ${used} of the group is free`,
-        found: `${index} is the first that is`,
+        structure: `ext group descriptor ${state.before.index}`,
+        offset: state.before.offset,
+        expected: `at most ${inodesPerGroup - index}`,
+        found: inodesPerGroup - used,
         wayOut: 'Run e2fsck -f on the partition first',
       });
     }
-    if (index === used) {
-      this.#zeroInodes(state, used);
+    if (index >= used) {
+      this.#zeroInodes(state, used, index);
       state.unusedInodes = inodesPerGroup - index - 1;
     }
     state.flags &= ~GROUP_INODE_UNINIT;
@@ -322,14 +314,16 @@ export class GroupEditor {
 
   /**
    * What lies behind the used part of an inode table may be anything until it is zeroed (INODE_ZEROED): zeroes it from
-   * inode `used`, the one that is taken, to the end of its block.
+   * inode `used` to the end of the block that holds inode `last`.
    */
-  #zeroInodes(state: GroupState, used: number): void {
+  #zeroInodes(state: GroupState, used: number, last: number): void {
     if ((state.flags & GROUP_INODE_ZEROED) !== 0) return;
     const { inodeSize, blockSize } = this.#volume.parameters;
+    const end = Math.ceil(((last + 1) * inodeSize) / blockSize) * blockSize;
     const start = used * inodeSize;
+    if (end <= start) return;
     const offset = this.#volume.blockOffset(state.before.inodeTable) + start;
-    this.#edits.write('prepare', offset, new Uint8Array(blockSize - (start % blockSize)));
+    this.#edits.write('prepare', offset, new Uint8Array(end - start));
   }
 
   // --- writing --------------------------------------------------------------------------------------------------
