@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Extent, MIB } from '../../../../rescue/units.ts';
+import { type Forgery, forgeExtents, type Place } from '../../../locate/forge-extents.ts';
 import { machine, put, take } from '../../../locate/planting.ts';
 import { duplicate } from '../../../support/duplicate.ts';
 import { makeVolume } from '../../../support/volume.ts';
-import { type Forgery, forgeExtents, type Place } from './forge-extents.ts';
 import type { Scene } from './scene.ts';
 import { imageOf, loseAllBut, loseBeginnings, ordinaryDisk, type Surroundings, store } from './stages.ts';
 

@@ -1,20 +1,15 @@
-import { openFile } from '../../../../rescue/device/file.ts';
-import { Window } from '../../../../rescue/device/window.ts';
-import {
-  encodeAnchor,
-  encodeStreamTable,
-  parseAnchor,
-  rootDigestOf,
-} from '../../../../rescue/image/anchor.ts';
-import { encodeCommit, parseCommit, writeInSector } from '../../../../rescue/image/commit.ts';
-import { encodeExtents, SlotHomes } from '../../../../rescue/image/extents.ts';
-import { COMMIT, COMMIT_POSITION, SLOT_HEADER_SIZE } from '../../../../rescue/image/layout.ts';
-import { openImage } from '../../../../rescue/image/reader.ts';
-import { sha256 } from '../../../../rescue/image/record.ts';
-import { mutableBIndex } from '../../../../rescue/image/sealed.ts';
-import { headerTemplate, parseSlotHeader, payloadCapacity, sealSlot } from '../../../../rescue/image/slot.ts';
-import type { ImageSummary } from '../../../../rescue/job/results.ts';
-import type { Extent } from '../../../../rescue/units.ts';
+import { openFile } from '../../rescue/device/file.ts';
+import { Window } from '../../rescue/device/window.ts';
+import { encodeAnchor, encodeStreamTable, parseAnchor, rootDigestOf } from '../../rescue/image/anchor.ts';
+import { encodeCommit, parseCommit, writeInSector } from '../../rescue/image/commit.ts';
+import { encodeExtents, SlotHomes } from '../../rescue/image/extents.ts';
+import { COMMIT, COMMIT_POSITION, SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
+import { openImage } from '../../rescue/image/reader.ts';
+import { sha256 } from '../../rescue/image/record.ts';
+import { mutableBIndex } from '../../rescue/image/sealed.ts';
+import { headerTemplate, parseSlotHeader, payloadCapacity, sealSlot } from '../../rescue/image/slot.ts';
+import type { ImageSummary } from '../../rescue/job/results.ts';
+import type { Extent } from '../../rescue/units.ts';
 
 /** A container, in bytes of its partition. */
 export interface Place {
