@@ -38,7 +38,7 @@ export const FAULTS: readonly PlantedFault[] = [
     text: 'if (index > used) {',
     instead: 'if (index > Number.POSITIVE_INFINITY) {',
     part: 'hostile',
-    only: 'again: ext-unused-inodes',
-    seen: /^FAILED hostile: again: ext-unused-inodes\.txt: (?:crash|limit): /m,
+    only: 'again: ext-unused-inodes-in-use',
+    seen: /^FAILED hostile: again: ext-unused-inodes-in-use\.txt: (?:crash|limit): /m,
   },
 ];
