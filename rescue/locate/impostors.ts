@@ -87,7 +87,7 @@ const markTwins = (all: readonly Found[], table: LiveTable | undefined): Found[]
   });
 };
 
-/** Index of a slot that an image claims within `taken`, bytes of the device, and that does not stand there. */
+/** Index of a slot that an image claims within `taken`, bytes of the device, and that does not stand there; the first of each extent is looked at. */
 const absentWithin = ({ image, start }: Found, taken: SpanSet): number | undefined => {
   const { homes } = image;
   for (const [extent, { start: home, length }] of homes.extents.entries()) {
@@ -100,20 +100,23 @@ const absentWithin = ({ image, start }: Found, taken: SpanSet): number | undefin
 };
 
 /** Of two images whose extents lie over one another, only one can have its slots there: anchors may say anything. */
-const markIntruders = (all: readonly Found[]): Found[] =>
-  all.map((each) => {
-    if (!isWhole(each) || each.image.displaced === true) return each;
-    for (const other of all) {
-      if (other.image.id === each.image.id || (!isWhole(other) && other.state !== 'damaged')) continue;
-      const taken = new SpanSet(
-        normalise(other.image.extents.map((extent) => ({ ...extent, start: extent.start + other.start }))),
-      );
-      if (absentWithin(each, taken) === undefined) continue;
-      const reason = `its extents lie over those of image ${other.image.id.slice(0, 8)}, where its slots are not`;
-      return { ...each, state: 'damaged', reason };
-    }
-    return each;
+const markIntruders = (all: readonly Found[]): Found[] => {
+  const places = all
+    .filter((each) => isWhole(each) || each.state === 'damaged')
+    .map(({ image, start }) => {
+      const extents = image.extents.map((extent) => ({ ...extent, start: extent.start + start }));
+      return { id: image.id, taken: new SpanSet(normalise(extents)) };
+    });
+  return all.map((each) => {
+    if (!isWhole(each)) return each;
+    const under = places.find(
+      ({ id, taken }) => id !== each.image.id && absentWithin(each, taken) !== undefined,
+    );
+    if (under === undefined) return each;
+    const reason = `its extents lie over those of image ${under.id.slice(0, 8)}, where its slots are not`;
+    return { ...each, state: 'damaged', reason };
   });
+};
 
 /** What single slots of a moved container imply, each piece by itself, is no image besides it. */
 const withoutPieces = (all: readonly Found[]): Found[] => {
