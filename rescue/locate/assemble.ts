@@ -20,6 +20,7 @@ import { dataSlotsBefore, isAnchorIndex } from '../image/slot-order.ts';
 import type { ByteOffset, Extent, Run } from '../units.ts';
 import type { ContainerTraces } from './collect.ts';
 import { endOfLog, isPlaced, partitionStart, placedExtents, placeSlots } from './place.ts';
+import { contradictingAnchor } from './testimony.ts';
 
 /** Bytes of an extent table at most; the same limit as when it is read through an anchor. */
 const MAX_EXTENT_TABLE = 64 * 1024 * 1024;
@@ -78,6 +79,14 @@ export const assemble = (
     tail === undefined
       ? commitIn(source, homes, traces)
       : readCommit(device, tail.mutable, identity.imageId)?.commit;
+  const contradiction = (): string | undefined => {
+    if (table === undefined || commit === undefined) return undefined;
+    if (listed === undefined) return 'its extent table says that they lie elsewhere';
+    const anchor = contradictingAnchor({ source, identity, table, commit });
+    return anchor === undefined
+      ? undefined
+      : `anchor ${anchor} is whole, and says something else than they do`;
+  };
   const lostData = lostDataSlots(found.lost, end.slots);
   const map = new ScannedMap(log);
   const inUse = () => bitmapOf(log, control);
@@ -99,7 +108,10 @@ export const assemble = (
     identity,
     control,
     unknownRoCompat: unknownRoCompat(identity),
-    ...stateOf({ ...traces, dataEnd: end.slots }, commit, lostData, table !== undefined),
+    ...stateOf({ ...traces, dataEnd: end.slots }, commit, lostData, {
+      endKnown: table !== undefined,
+      contradiction,
+    }),
     commit,
     device,
     homes,
@@ -271,7 +283,7 @@ const stateOf = (
   { identity, dataEnd, slots }: ContainerTraces,
   commit: Commit | undefined,
   lostData: number,
-  endKnown: boolean,
+  { endKnown, contradiction }: { endKnown: boolean; contradiction: () => string | undefined },
 ): { readonly state: ImageState; readonly reason: string } => {
   const how = `put together from ${slots} single slots`;
   if (commit?.state === 'removed') return { state: 'removed', reason: 'the image was removed' };
@@ -289,6 +301,8 @@ const stateOf = (
   if (commit.generation !== identity.generation) {
     return { state: 'damaged', reason: `${how}; the commit record vouches for another generation` };
   }
+  const against = contradiction();
+  if (against !== undefined) return { state: 'damaged', reason: `${how}; ${against}` };
   return { state: 'committed', reason: how };
 };
 

@@ -151,28 +151,29 @@ const isListLost = (image: Image, start: ByteOffset, at: FileSystemAt, { device 
 /** Slots that are looked at to see whether an image lies where one start would have it. */
 const SAMPLE = 16;
 
+/** Whether slot `index` of an image stands where its extents have it. */
+export const standsAt = ({ device, homes, identity }: Image, index: number): boolean => {
+  try {
+    const home = homes.homeOf(index);
+    const header = parseSlotHeader(device.read(home, SLOT_HEADER_SIZE), home);
+    return (
+      header.index === index && header.home === home && Buffer.compare(header.imageId, identity.imageId) === 0
+    );
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return false;
+  }
+};
+
 /**
  * Whether slots from all over the container stand where they say. A file with a disk in it may lie in pieces: each piece then
  * implies a start of its own, at which the other pieces are not.
  */
-const slotsAgree = ({ device, homes, identity }: Image): boolean => {
-  const last = homes.slotCount - 1;
+const slotsAgree = (image: Image): boolean => {
+  const last = image.homes.slotCount - 1;
   const steps = Math.min(SAMPLE, last);
-  for (let step = 0; step <= steps; step += 1) {
-    const index = steps === 0 ? 0 : Math.round((step * last) / steps);
-    try {
-      const home = homes.homeOf(index);
-      const header = parseSlotHeader(device.read(home, SLOT_HEADER_SIZE), home);
-      const isOwn =
-        header.index === index &&
-        header.home === home &&
-        Buffer.compare(header.imageId, identity.imageId) === 0;
-      if (!isOwn) return false;
-    } catch (error) {
-      if (!isHoldfastError(error)) throw error;
-      return false;
-    }
-  }
+  for (let step = 0; step <= steps; step += 1)
+    if (!standsAt(image, steps === 0 ? 0 : Math.round((step * last) / steps))) return false;
   return true;
 };
 

@@ -1,10 +1,10 @@
-import { SpanSet } from '../bytes/runs.ts';
+import { normalise, SpanSet } from '../bytes/runs.ts';
 import type { LiveTable } from '../partition/table.ts';
 import type { ByteOffset } from '../units.ts';
-import type { Found, Surroundings } from './found.ts';
+import { type Found, type Surroundings, standsAt } from './found.ts';
 
 /**
- * What only the sight of all that was found tells: images inside the partition of another one, and images that are there twice.
+ * What only the sight of all that was found tells: images inside the partition of another one, over another one, and images that are there twice.
  * Each keeps its entry, with the state that it deserves and the reason.
  */
 
@@ -87,6 +87,37 @@ const markTwins = (all: readonly Found[], table: LiveTable | undefined): Found[]
   });
 };
 
+/** Index of a slot that an image claims within `taken`, bytes of the device, and that does not stand there; the first of each extent is looked at. */
+const absentWithin = ({ image, start }: Found, taken: SpanSet): number | undefined => {
+  const { homes } = image;
+  for (const [extent, { start: home, length }] of homes.extents.entries()) {
+    const [over] = taken.within({ start: home + start, length });
+    if (over === undefined) continue;
+    const index = homes.firstSlotOf(extent) + Math.floor((over.start - start - home) / homes.slotSize);
+    if (!standsAt(image, index)) return index;
+  }
+  return undefined;
+};
+
+/** Of two images whose extents lie over one another, only one can have its slots there: anchors may say anything. */
+const markIntruders = (all: readonly Found[]): Found[] => {
+  const places = all
+    .filter((each) => isWhole(each) || each.state === 'damaged')
+    .map(({ image, start }) => {
+      const extents = image.extents.map((extent) => ({ ...extent, start: extent.start + start }));
+      return { id: image.id, taken: new SpanSet(normalise(extents)) };
+    });
+  return all.map((each) => {
+    if (!isWhole(each)) return each;
+    const under = places.find(
+      ({ id, taken }) => id !== each.image.id && absentWithin(each, taken) !== undefined,
+    );
+    if (under === undefined) return each;
+    const reason = `its extents lie over those of image ${under.id.slice(0, 8)}, where its slots are not`;
+    return { ...each, state: 'damaged', reason };
+  });
+};
+
 /** What single slots of a moved container imply, each piece by itself, is no image besides it. */
 const withoutPieces = (all: readonly Found[]): Found[] => {
   const moved = all
@@ -111,4 +142,4 @@ const withoutPieces = (all: readonly Found[]): Found[] => {
 
 /** Judges all that was found together. */
 export const judgeTogether = (all: readonly Found[], around: Surroundings): Found[] =>
-  markTwins(markForeign(withoutPieces(all), around), around.table);
+  markTwins(markIntruders(markForeign(withoutPieces(all), around)), around.table);

@@ -14,6 +14,7 @@ import test, { type ExecutionContext } from 'ava';
 import { openFile } from '../../rescue/device/file.ts';
 import { Window } from '../../rescue/device/window.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
+import { SlotHomes } from '../../rescue/image/extents.ts';
 import { hasSlotMagic, parseSlotHeader } from '../../rescue/image/slot.ts';
 import { JobContext } from '../../rescue/job/context.ts';
 import { createInPartition } from '../../rescue/job/create.ts';
@@ -31,6 +32,7 @@ import { noiseSource, sameBytes } from '../support/noise.ts';
 import { mustRun } from '../support/run.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import { makeVolume } from '../support/volume.ts';
+import { forgeExtents } from './forge-extents.ts';
 import { machine, put, take, wipeTable } from './planting.ts';
 
 const uuidOf = (number: number): string => `0f8a7b6c-1d2e-4f30-9a5b-00000000000${number}`;
@@ -397,4 +399,36 @@ test.serial('a file system on a mapped volume: named, and left to the volume', a
       t.true(isHoldfastError(await t.throwsAsync(restoreImage(disk, { image: selector }))));
     t.true(sameBytes(before, disk));
   }
+});
+
+test('an image whose anchors put it over another one is damaged; the other one is what it was', async (t) => {
+  const file = join(temporaryFolder(t), 'disk');
+  const [place] = makeDisk(t, file, { size: 36 * MIB, table: 'gpt', partitions: [{ size: 32 * MIB }] });
+  makeVolume(file, { offset: place!.start, size: place!.size, blockSize: 4096, uuid: uuidOf(1) });
+  const other = (await makeImage(file, { kind: 'factory' })).image;
+  const lying = (await makeImage(file, {})).image;
+  put(file, new Map([[0, noiseSource('gone')(2 * MIB)]]));
+  const partition = { start: place!.start, length: place!.size };
+  const [under, length] = [...other.extents].sort((a, b) => b[1] - a[1])[0]!;
+  forgeExtents(file, partition, lying, {
+    data: 'kept',
+    elsewhere: ({ extents, slotSize }) => {
+      const slots = extents.reduce((sum, each) => sum + each.length, 0) / slotSize;
+      const first = Array.from({ length: 2 }, (_, index) => ({
+        start: new SlotHomes(extents, slotSize).homeOf(index),
+        length: slotSize,
+      }));
+      t.true((slots - 2) * slotSize <= length);
+      return [...first, { start: under - partition.start, length: (slots - 2) * slotSize }];
+    },
+  });
+  const { images } = await listImages(file, { depth: 'full' });
+  t.deepEqual(
+    images.map(({ id, state }) => [id, state]).sort(),
+    [
+      [other.id, 'committed'],
+      [lying.id, 'damaged'],
+    ].sort(),
+  );
+  t.regex(images.find(({ id }) => id === lying.id)!.reason!, /its extents lie over those of image/);
 });

@@ -5,11 +5,11 @@ import { MemoryDevice } from '../../rescue/device/memory.ts';
 import { Window } from '../../rescue/device/window.ts';
 import { isHoldfastError } from '../../rescue/errors.ts';
 import type { Image } from '../../rescue/image/image.ts';
-import { SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
+import { ANCHOR, SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
 import type { MapEntry } from '../../rescue/image/map.ts';
 import { openImage } from '../../rescue/image/reader.ts';
 import { headLength, type RecordHead } from '../../rescue/image/record.ts';
-import { parseSlotHeader, type SlotHeader } from '../../rescue/image/slot.ts';
+import { headerTemplate, parseSlotHeader, type SlotHeader, sealSlot } from '../../rescue/image/slot.ts';
 import { dataSlotIndex, dataSlotsBefore } from '../../rescue/image/slot-order.ts';
 import { ImageView } from '../../rescue/image/view.ts';
 import type { Assembled } from '../../rescue/locate/assemble.ts';
@@ -141,6 +141,72 @@ for (const slotSize of [4096, 65536]) {
     assertContent(t, image, it.before);
   });
 }
+
+/** Changes anchors as a forger would: with checksums that are right. */
+const forgeAnchors = (
+  it: Made,
+  which: (index: number) => boolean,
+  field: 'extents_digest' | 'root_digest',
+) => {
+  const { partition, captured } = it;
+  const { homes } = captured;
+  const kind = kindOf(it);
+  for (let index = 0; index < homes.slotCount; index += 1) {
+    if (kind(index) !== 'anchor' || !which(index)) continue;
+    const home = homes.homeOf(index);
+    const slot = partition.read(home, homes.slotSize);
+    ANCHOR.set(slot, field, new Uint8Array(32).fill(0x5a), SLOT_HEADER_SIZE);
+    const header = parseSlotHeader(slot, home);
+    sealSlot(slot, headerTemplate(header), header, header.payloadLength);
+    partition.write(home, slot);
+  }
+};
+
+for (const field of ['extents_digest', 'root_digest'] as const) {
+  test(`an anchor that is whole and says something else than the slots makes the image damaged: ${field}`, (t) => {
+    const it = fresh(4096);
+    const last = it.captured.homes.slotCount - 1;
+    const changes: Record<string, (index: number) => boolean> = {
+      all: () => true,
+      'the first': (index) => index === 0,
+      'the last': (index) => index === last,
+      'one in between': (index) => index !== 0 && index !== last,
+    };
+    for (const [what, which] of Object.entries(changes)) {
+      const lying = fresh(4096);
+      forgeAnchors(lying, which, field);
+      const { image } = only(t, run(lying.disk));
+      t.is(image.state, 'damaged', what);
+      t.regex(image.reason!, /anchor \d+ is whole, and says something else/);
+      // What the slots hold is still there for a person who asks for it.
+      assertContent(t, image, lying.before);
+    }
+    // The same lies in anchors that are not whole count for nothing.
+    forgeAnchors(it, () => true, field);
+    const kind = kindOf(it);
+    destroy(it, (index) => kind(index) === 'anchor');
+    t.is(only(t, run(it.disk)).image.state, 'committed');
+  });
+}
+
+test('slots that lie where the extent table does not lead make the image damaged', (t) => {
+  const it = fresh(4096);
+  const { homes } = it.captured;
+  const kind = kindOf(it);
+  destroy(it, (index) => kind(index) === 'anchor');
+  t.is(only(t, run(it.disk)).image.state, 'committed');
+  const from = homes.homeOf(100);
+  const to = 8 * MIB;
+  const slot = it.partition.read(from, 4096);
+  const header = parseSlotHeader(slot, from);
+  sealSlot(slot, headerTemplate(header), { ...header, home: to }, header.payloadLength);
+  it.partition.write(to, slot);
+  it.partition.write(from, new Uint8Array(4096));
+  const { image } = only(t, run(it.disk));
+  t.is(image.state, 'damaged');
+  t.regex(image.reason!, /its extent table says that they lie elsewhere/);
+  assertContent(t, image, it.before);
+});
 
 test('slots without any index or anchor: bitmap, control and extents are found by bisection', (t) => {
   const it = fresh(4096);

@@ -292,13 +292,16 @@ export class GroupEditor {
     state.freeInodes -= 1;
     this.#inodes -= 1;
     if (isDirectory) state.usedDirectories += 1;
-    const used = inodesPerGroup - state.unusedInodes;
-    if (used < 0) {
-      throw corrupt('a group has more unused inodes than inodes', {
-        code: 'ext.group-unused-inodes',
-        structure: 'group descriptor',
-        expected: `at most ${inodesPerGroup}`,
-        found: state.unusedInodes,
+    const used = (state.flags & GROUP_INODE_UNINIT) !== 0 ? 0 : inodesPerGroup - state.unusedInodes;
+    // The first free inode is at most the first that was never used: so what is zeroed below is never more than a block.
+    if (index > used) {
+      throw corrupt('a group has fewer inodes that were never used than it says', {
+        code: 'ext.inode-unused-area',
+        structure: `ext group descriptor ${state.before.index}`,
+        offset: state.before.offset,
+        expected: `at most ${inodesPerGroup - index}`,
+        found: inodesPerGroup - used,
+        wayOut: 'Run e2fsck -f on the partition first',
       });
     }
     if (index >= used) {

@@ -261,6 +261,25 @@ test('without a free inode the claim is refused', (t) => {
   t.is(error.detail.code, 'claim.no-inode');
 });
 
+test('inodes marked as in use where the table was never written are refused, not zeroed up to there', (t) => {
+  const path = makeVolume(join(temporaryFolder(t), 'volume'), {
+    size: 8 * MIB,
+    blockSize: 1024,
+    features: ['^metadata_csum', 'uninit_bg'],
+  });
+  const volume = new Volume(path);
+  const ext = new ExtVolume(volume.device);
+  const { unusedInodes, inodeBitmap } = ext.group(0);
+  const { inodesPerGroup } = ext.parameters;
+  t.true(unusedInodes > 8 && ext.group(0).freeInodes > 0);
+  // All but the last: that one would be taken, and everything before it zeroed.
+  const bitmap = new Uint8Array(inodesPerGroup / 8).fill(0xff);
+  bitmap[bitmap.length - 1] = 0x7f;
+  volume.device.write(inodeBitmap * 1024, bitmap);
+  const error = t.throws<HoldfastError>(() => volume.claim('x', highest(volume.free(), 10)));
+  t.is(error.detail.code, 'ext.inode-unused-area');
+});
+
 test('a file where the folder should be is refused', (t) => {
   const path = makeVolume(join(temporaryFolder(t), 'volume'), { size: 8 * MIB, blockSize: 1024 });
   const mount = mountFile(t, path);

@@ -1,7 +1,7 @@
 import type { Plain } from '../part.ts';
 import { AllocationMeter } from './allocation.ts';
 import { attempt, type FindingKind, isFault, signatureOf, simplest } from './attempt.ts';
-import { Coverage } from './coverage.ts';
+import { Coverage, type Ran } from './coverage.ts';
 import { Random } from './random.ts';
 import type { Parser } from './target.ts';
 
@@ -36,9 +36,14 @@ export interface Fuzzed {
   readonly largest: number;
 }
 
-/** Inputs between two looks at the coverage, which takes longer than most parsers: fewer while there is news. */
-const LEAST = 8;
+/**
+ * Inputs between two looks at the coverage, which takes longer than most parsers: fewer while there is news. News makes their number fall faster than its
+ * absence makes it rise, because to find out whose news it is takes as long as all of them took.
+ */
+const LEAST = 4;
 const MOST = 256;
+const FALL = 4;
+const RISE = 2;
 /** Inputs that are kept at most. */
 const CORPUS = 4000;
 /** So many times the usual time is slow. */
@@ -90,18 +95,19 @@ export const fuzz = async <Input>(parser: Parser<Input>, options: FuzzOptions): 
     for (const code of result.split(' ')) outcomes.add(code);
     return outcomes.size > before;
   };
-  /** Keeps those of the inputs that made something run that had never run before: some of them did. */
-  const keepNews = async (inputs: readonly Input[]): Promise<void> => {
+  /**
+   * Keeps those of the inputs that made something run that had never run before: `ran` is what ran in all of them together, and there is news in it. Only
+   * first halves are tried again: what is still news when what ran in the first half is known ran in the second.
+   */
+  const keepNews = async (inputs: readonly Input[], ran: Ran): Promise<void> => {
     const [only, ...more] = inputs;
     if (only !== undefined && more.length === 0) return keep(only);
-    const half = inputs.length >> 1;
-    for (const part of [inputs.slice(0, half), inputs.slice(half)]) {
-      for (const input of part) await tried(input, true);
-      const ran = coverage.take();
-      if (!coverage.isNews(ran)) continue;
-      await keepNews(part);
-      coverage.learn(ran);
-    }
+    const first = inputs.slice(0, inputs.length >> 1);
+    for (const input of first) await tried(input, true);
+    const ranInFirst = coverage.take();
+    if (coverage.isNews(ranInFirst)) await keepNews(first, ranInFirst);
+    coverage.learn(ranInFirst);
+    if (coverage.isNews(ran)) await keepNews(inputs.slice(first.length), ran);
   };
   const choose = (): Input =>
     corpus[
@@ -123,9 +129,9 @@ export const fuzz = async <Input>(parser: Parser<Input>, options: FuzzOptions): 
       }
       const ran = coverage.take();
       const news = coverage.isNews(ran);
-      if (news) await keepNews(batch);
+      if (news) await keepNews(batch, ran);
       coverage.learn(ran);
-      size = news ? Math.max(LEAST, size >> 1) : Math.min(MOST, size * 2);
+      size = news ? Math.max(LEAST, Math.floor(size / FALL)) : Math.min(MOST, size * RISE);
     }
   } finally {
     largest = meter.largest;

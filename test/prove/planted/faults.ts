@@ -35,10 +35,10 @@ export const FAULTS: readonly PlantedFault[] = [
   {
     name: 'a count of a group descriptor of ext is believed',
     file: 'rescue/fs/ext/group-editor.ts',
-    text: 'if (used < 0) {',
-    instead: 'if (used < Number.NEGATIVE_INFINITY) {',
+    text: 'if (index > used) {',
+    instead: 'if (index > Number.POSITIVE_INFINITY) {',
     part: 'hostile',
-    only: 'again: ext-unused-inodes',
-    seen: /^FAILED hostile: again: ext-unused-inodes\.txt: (?:crash|limit): /m,
+    only: 'again: ext-unused-inodes-in-use',
+    seen: /^FAILED hostile: again: ext-unused-inodes-in-use\.txt: (?:crash|limit): /m,
   },
 ];

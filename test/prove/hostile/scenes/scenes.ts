@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Extent, MIB } from '../../../../rescue/units.ts';
+import { type Forgery, forgeExtents, type Place } from '../../../locate/forge-extents.ts';
 import { machine, put, take } from '../../../locate/planting.ts';
 import { duplicate } from '../../../support/duplicate.ts';
 import { makeVolume } from '../../../support/volume.ts';
-import { forgeExtents, type Place } from './forge-extents.ts';
 import type { Scene } from './scene.ts';
 import { imageOf, loseAllBut, loseBeginnings, ordinaryDisk, type Surroundings, store } from './stages.ts';
 
@@ -68,25 +68,38 @@ const clones: Scene = {
 
 const withForgedExtents = (
   where: string,
-  surroundings: Surroundings,
+  { surroundings, data }: { surroundings: Surroundings; data: Forgery['data'] },
   elsewhere: (place: Place, other: readonly Extent[]) => readonly Extent[],
 ): Scene => ({
-  name: `extents that point ${where}, surroundings ${surroundings}`,
+  name: `extents that point ${where}, surroundings ${surroundings}, data ${data}`,
   stage: async (cleanup, file) => {
     const [place] = ordinaryDisk(cleanup, file);
     const other = await imageOf(file, '0f', { kind: 'factory' });
     const image = await imageOf(file, 'f0');
     if (surroundings === 'lost') loseAllBut(file, [image, other]);
     const others = other.extents.map(([start, length]) => ({ start: start - place!.start, length }));
-    forgeExtents(file, place!, image, (own) => elsewhere(own, others));
-    return { file, unattended: [image.id], attended: [image.id] };
+    forgeExtents(file, place!, image, { elsewhere: (own) => elsewhere(own, others), data });
+    // Where single slots still tell all of it, a person may name it. Without them it is no image, and the other one is the latest.
+    return data === 'kept'
+      ? { file, unattended: ['latest', image.id], attended: ['latest'] }
+      : { file, unattended: [image.id], attended: [image.id] };
   },
 });
 
 const total = (extents: readonly Extent[]): number => extents.reduce((sum, { length }) => sum + length, 0);
 
-const forgedExtents = (surroundings: Surroundings): Scene[] => [
-  withForgedExtents('into themselves', surroundings, ({ extents, slotSize }) => {
+/** The first bytes of extents, in their order. */
+const head = (extents: readonly Extent[], length: number): Extent[] => {
+  let left = length;
+  return extents.flatMap((extent) => {
+    const taken = Math.min(left, extent.length);
+    left -= taken;
+    return taken === 0 ? [] : [{ start: extent.start, length: taken }];
+  });
+};
+
+const forgedExtents = (around: Parameters<typeof withForgedExtents>[1]): Scene[] => [
+  withForgedExtents('into themselves', around, ({ extents, slotSize }) => {
     // The second half of the slots is the first half.
     const { start } = extents[0]!;
     const half = Math.floor(total(extents) / slotSize / 2) * slotSize;
@@ -95,15 +108,13 @@ const forgedExtents = (surroundings: Surroundings): Scene[] => [
       { start, length: half },
     ];
   }),
-  withForgedExtents('at another container', surroundings, ({ extents, slotSize }, [other]) => {
-    // The first slot stays, so that the image can be opened at all.
-    const { start } = extents[0]!;
-    return [
-      { start, length: slotSize },
-      { start: other!.start, length: total(extents) - slotSize },
-    ];
+  withForgedExtents('at another container', around, ({ extents, slotSize }, others) => {
+    // The first two slots stay, an anchor and a commit record, so that the image opens and is vouched for.
+    const kept = head(extents, 2 * slotSize);
+    const [largest] = [...others].sort((a, b) => b.length - a.length);
+    return [...kept, { start: largest!.start, length: total(extents) - 2 * slotSize }];
   }),
-  withForgedExtents('outside the partition', surroundings, ({ extents, slotSize, size }) => [
+  withForgedExtents('outside the partition', around, ({ extents, slotSize, size }) => [
     { start: extents[0]!.start, length: slotSize },
     { start: size, length: total(extents) - slotSize },
   ]),
@@ -126,7 +137,7 @@ export const SCENES: readonly Scene[] = [
   ...(['whole', 'lost'] as const).flatMap((surroundings) => [
     inVirtualMachine('a whole disk', surroundings),
     inVirtualMachine('a bare volume', surroundings),
-    ...forgedExtents(surroundings),
+    ...(['lost', 'kept'] as const).flatMap((data) => forgedExtents({ surroundings, data })),
   ]),
   twins,
   clones,

@@ -1,19 +1,15 @@
-import { openFile } from '../../../../rescue/device/file.ts';
-import { Window } from '../../../../rescue/device/window.ts';
-import {
-  encodeAnchor,
-  encodeStreamTable,
-  parseAnchor,
-  rootDigestOf,
-} from '../../../../rescue/image/anchor.ts';
-import { encodeCommit, parseCommit, writeInSector } from '../../../../rescue/image/commit.ts';
-import { encodeExtents, SlotHomes } from '../../../../rescue/image/extents.ts';
-import { COMMIT, COMMIT_POSITION, SLOT_HEADER_SIZE } from '../../../../rescue/image/layout.ts';
-import { openImage } from '../../../../rescue/image/reader.ts';
-import { sha256 } from '../../../../rescue/image/record.ts';
-import { headerTemplate, parseSlotHeader, payloadCapacity, sealSlot } from '../../../../rescue/image/slot.ts';
-import type { ImageSummary } from '../../../../rescue/job/results.ts';
-import type { Extent } from '../../../../rescue/units.ts';
+import { openFile } from '../../rescue/device/file.ts';
+import { Window } from '../../rescue/device/window.ts';
+import { encodeAnchor, encodeStreamTable, parseAnchor, rootDigestOf } from '../../rescue/image/anchor.ts';
+import { encodeCommit, parseCommit, writeInSector } from '../../rescue/image/commit.ts';
+import { encodeExtents, SlotHomes } from '../../rescue/image/extents.ts';
+import { COMMIT, COMMIT_POSITION, SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
+import { openImage } from '../../rescue/image/reader.ts';
+import { sha256 } from '../../rescue/image/record.ts';
+import { mutableBIndex } from '../../rescue/image/sealed.ts';
+import { headerTemplate, parseSlotHeader, payloadCapacity, sealSlot } from '../../rescue/image/slot.ts';
+import type { ImageSummary } from '../../rescue/job/results.ts';
+import type { Extent } from '../../rescue/units.ts';
 
 /** A container, in bytes of its partition. */
 export interface Place {
@@ -23,19 +19,24 @@ export interface Place {
   readonly size: number;
 }
 
+export interface Forgery {
+  readonly elsewhere: (place: Place) => readonly Extent[];
+  readonly data: 'kept' | 'lost';
+}
+
 const isIn = (start: number, length: number, extent: Extent): boolean =>
   start >= extent.start && start + length <= extent.start + extent.length;
 
 /**
  * Makes all anchors of an image say that its slots lie elsewhere, and both commit records vouch for that: every checksum and digest on the way to the
- * slots is right. Data that would lie where no extent is any more is gone: otherwise the slots, which say themselves where they are, would be put together
- * to what the image was. `partition` is where the partition lies in the file.
+ * slots is right, and the places that an anchor names are those that follow from the extents. `data`: whether data slots are left where no extent is any more; they
+ * say themselves where they are, so that all of the image could be put together. `partition` is where the partition lies in the file.
  */
 export const forgeExtents = (
   file: string,
   partition: Extent,
   image: ImageSummary,
-  elsewhere: (place: Place) => readonly Extent[],
+  { elsewhere, data }: Forgery,
 ): void => {
   const disk = openFile(file, { write: true });
   try {
@@ -56,7 +57,7 @@ export const forgeExtents = (
     for (let index = 0; index < slotCount; index += 1) {
       const home = homes.homeOf(index);
       const header = parseSlotHeader(device.read(home, SLOT_HEADER_SIZE), home);
-      if (header.kind === 'data' && !forged.some((extent) => isIn(home, slotSize, extent)))
+      if (data === 'lost' && header.kind === 'data' && !forged.some((extent) => isIn(home, slotSize, extent)))
         device.write(home, new Uint8Array(slotSize));
       if (header.kind !== 'anchor') continue;
       const payload = device.read(home + SLOT_HEADER_SIZE, header.payloadLength);
@@ -65,6 +66,8 @@ export const forgeExtents = (
         extentCount: forged.length,
         extentsDigest,
         rootDigest,
+        mutableHomes: [forgedHomes.homeOf(1), forgedHomes.homeOf(mutableBIndex(slotCount))] as const,
+        lastAnchorHome: forgedHomes.homeOf(slotCount - 1),
       };
       const encoded = encodeAnchor(body, control, forgedHomes, index, payloadCapacity(slotSize));
       const slot = new Uint8Array(slotSize);
