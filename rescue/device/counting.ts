@@ -1,6 +1,7 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
 import { readNew } from './bounds.ts';
-import type { Device, ReadableDevice } from './device.ts';
+import type { Device, ReadableDevice, SharedReads } from './device.ts';
+import { isUnwritten } from './fresh.ts';
 import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
 
 /** What went through a device since it was wrapped. Failed requests do not count. */
@@ -35,6 +36,20 @@ export class CountingReader implements ReadableDevice {
 
   get rotational(): boolean | undefined {
     return this.#below.rotational;
+  }
+
+  isUnwritten(offset: ByteOffset, length: ByteLength): boolean {
+    return isUnwritten(this.#below, offset, length);
+  }
+
+  get sharedReads(): SharedReads | undefined {
+    const below = this.#below.sharedReads;
+    if (below === undefined) return undefined;
+    const counted = (bytes: ByteLength): void => {
+      below.counted(bytes);
+      this.#countRead(bytes);
+    };
+    return { descriptor: below.descriptor, counted };
   }
 
   /** As of now; a value of its own that does not change. */

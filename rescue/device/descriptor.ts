@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { ioError, refused } from '../errors.ts';
 import { type ByteLength, type ByteOffset, GIB } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
-import type { Closable, Device } from './device.ts';
+import type { Closable, Device, SharedReads } from './device.ts';
 import { DirectHandle } from './direct.ts';
 import { ioFailure } from './failure.ts';
 
@@ -110,6 +110,10 @@ export class DescriptorDevice implements Device, Closable {
       throw ioFailure('read', this.name, error, offset);
     });
     if (got < target.length) throw this.#cutShort(offset, target.length, got);
+  }
+
+  get sharedReads(): SharedReads | undefined {
+    return this.#closed ? undefined : { descriptor: this.#descriptor, counted: () => {} };
   }
 
   get uncachedReads(): boolean {

@@ -30,8 +30,23 @@ export interface ReadableDevice {
    * page cache there. Undefined: not known.
    */
   readonly rotational?: boolean | undefined;
+  /**
+   * Whether these bytes are zeros because nothing was ever written there (`fresh.ts`). Missing, as on every device that may have held something
+   * before: not known, and only a read can tell.
+   */
+  isUnwritten?(offset: ByteOffset, length: ByteLength): boolean;
+  /** How other threads read the same bytes; undefined where only this one can. */
+  readonly sharedReads?: SharedReads | undefined;
   readIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
   readUncachedIntoSoon?(offset: ByteOffset, target: Uint8Array): Promise<void>;
+}
+
+/** What another thread of this program needs to read a device. It must have ended before the device is closed. */
+export interface SharedReads {
+  /** All threads have the same descriptors. Positional reads of it, read(2) with an offset, give the device's bytes. */
+  readonly descriptor: number;
+  /** To be told on the device's own thread how many bytes were read that way, for those who count. */
+  counted(bytes: ByteLength): void;
 }
 
 export interface Device extends ReadableDevice {

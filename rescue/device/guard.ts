@@ -3,6 +3,7 @@ import { type HoldfastError, refused } from '../errors.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
 import { checkBounds, readNew } from './bounds.ts';
 import type { Device } from './device.ts';
+import { isUnwritten } from './fresh.ts';
 import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
 
 /** What a container asks to be kept, in bytes of the guarded device. */
@@ -56,6 +57,10 @@ export class Guard implements Device {
 
   get rotational(): boolean | undefined {
     return this.#below.rotational;
+  }
+
+  isUnwritten(offset: ByteOffset, length: ByteLength): boolean {
+    return isUnwritten(this.#below, offset, length);
   }
 
   /** Ids of the images that are protected now. */

@@ -133,6 +133,8 @@ export class LogWriter {
       firstRecord: this.#firstRecord,
     });
     const start = this.#chunkSlots * slotSize;
+    // A chunk is used again and again.
+    this.#chunk.fill(0, start + SLOT_HEADER_SIZE + this.#filled, start + slotSize);
     sealSlot(this.#chunk.subarray(start, start + slotSize), this.#template, place, this.#filled);
     this.#slots += 1;
     this.#chunkSlots += 1;
@@ -171,7 +173,6 @@ export class LogWriter {
         this.#chunk = this.#spare.pop() ?? allocatePageAligned(WRITE_SIZE);
       }
     }
-    this.#chunk.fill(0);
     this.#chunkSlots = 0;
     this.#chunkFirst = dataSlotIndex(this.#slots);
   }

@@ -5,6 +5,7 @@ import { CountingDevice } from '../device/counting.ts';
 import type { Device } from '../device/device.ts';
 import { createSparseFile } from '../device/file.ts';
 import { footingOf } from '../device/footing.ts';
+import { FreshDevice } from '../device/fresh.ts';
 import { Guard } from '../device/guard.ts';
 import { MemoryDevice } from '../device/memory.ts';
 import { rereadPartitionTable } from '../device/reread.ts';
@@ -300,7 +301,7 @@ const refuseUnmatched = (context: JobContext, drop: string, ids: readonly string
 /** A new file. It goes again if nothing came to be written to it. */
 const made = (path: string, size: ByteLength, sectorSize: ByteLength): RestorePlace => {
   const file = createSparseFile(path, size, { sectorSize });
-  const opened = place(path, file, size);
+  const opened = place(path, new FreshDevice(file), size);
   const close = (): void => {
     file.close();
     if (opened.traffic().bytesWritten === 0) rmSync(path, { force: true });

@@ -38,6 +38,8 @@ export interface DecodeFrame {
   readonly rawLength: ByteLength;
   /** SHA-256 that the content must have; undefined where that was compared before and the stored bytes are the same by their CRC. */
   readonly digest: Uint8Array | undefined;
+  /** Whether the output's place holds what may be this content already: if its SHA-256 is the digest, nothing is decoded. */
+  readonly look: boolean;
 }
 
 export interface DecodeTask {
@@ -50,6 +52,8 @@ export interface DecodedFrame {
   readonly rawAt: number;
   /** Empty, or what is wrong with it. */
   readonly fault: string;
+  /** The output's place held it already. */
+  readonly stands: boolean;
 }
 
 /** SHA-256 of stretches of the region: for reading back what was written. */

@@ -70,28 +70,33 @@ const encode = (region: Uint8Array, task: EncodeTask): EncodedFrame[] => {
   });
 };
 
+const hasDigest = (bytes: Uint8Array, digest: Uint8Array | undefined): boolean =>
+  digest !== undefined && Buffer.compare(sha256(bytes), digest) === 0;
+
 const decode = async (region: Uint8Array, task: DecodeTask): Promise<DecodedFrame[]> => {
   const results: DecodedFrame[] = [];
   let rawAt = OUTPUT_AT;
   for (const frame of task.frames) {
     const stored = region.subarray(frame.at, frame.at + frame.storedLength);
     let fault = '';
+    let stands = false;
     if (crc32(stored) !== frame.storedCrc) fault = 'the stored bytes do not match their CRC-32';
+    else if (frame.look && hasDigest(region.subarray(rawAt, rawAt + frame.rawLength), frame.digest))
+      stands = true;
     else {
       try {
         const { codec, rawLength } = frame;
         const raw =
           codec === 'xz' ? await decodeXzFrame(stored, rawLength) : decodeFrame(stored, codec, rawLength);
         const { digest } = frame;
-        if (digest !== undefined && Buffer.compare(sha256(raw), digest) !== 0)
-          fault = 'the content does not match its SHA-256';
+        if (digest !== undefined && !hasDigest(raw, digest)) fault = 'the content does not match its SHA-256';
         else region.set(raw, rawAt);
         if (codec !== 'store') discard(raw);
       } catch (error) {
         fault = (error as Error).message;
       }
     }
-    results.push({ rawAt: fault === '' ? rawAt : -1, fault });
+    results.push({ rawAt: fault === '' ? rawAt : -1, fault, stands });
     rawAt += frame.rawLength;
   }
   return results;

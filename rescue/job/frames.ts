@@ -1,49 +1,14 @@
 import { isLocalFailure } from '../device/bad-sectors.ts';
+import { allSettled, readUncachedSoon } from '../device/soon.ts';
 import { type HoldfastError, isHoldfastError } from '../errors.ts';
-import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
 import { MAX_FRAME_SIZE } from '../image/layout.ts';
 import type { LogReader } from '../image/log-reader.ts';
-import type { MapEntry } from '../image/map.ts';
 import { MAX_RECORD_LENGTH } from '../image/record.ts';
-import type { ByteLength } from '../units.ts';
 import type { JobContext } from './context.ts';
-import { BATCH_SIZE, type DecodeFrame, type DecodeTask, INPUT_SIZE } from './frame-task.ts';
-
-/** A frame of the image with the map entries that its content serves; or one run of zeros. */
-export interface MappedFrame {
-  readonly space: AddressSpace;
-  readonly entries: readonly MapEntry[];
-  /** Decoded bytes: the sum of the entries. */
-  readonly length: ByteLength;
-  readonly zero: boolean;
-}
-
-/** All frames of the given address spaces in map order, which is disk order. */
-export function* framesOf(image: Image, spaces: readonly AddressSpace[]): Generator<MappedFrame> {
-  const byId = new Map(spaces.map((space) => [space.id, space]));
-  let open: MapEntry[] = [];
-  const close = (): MappedFrame => {
-    const entries = open;
-    open = [];
-    const space = byId.get(entries[0]!.space)!;
-    const length = entries.reduce((sum, entry) => sum + entry.length, 0) * space.unit;
-    return { space, entries, length, zero: false };
-  };
-  for (const entry of image.map.entriesFrom(0, 0)) {
-    const space = byId.get(entry.space);
-    if (space === undefined) continue;
-    if (entry.codec === 'zero') {
-      yield { space, entries: [entry], length: entry.length * space.unit, zero: true };
-      continue;
-    }
-    const [first] = open;
-    const same = first === undefined || (first.logOffset === entry.logOffset && first.space === entry.space);
-    if (!same) yield close();
-    open.push(entry);
-  }
-  if (open.length > 0) yield close();
-}
+import { BATCH_SIZE, type DecodeFrame, type DecodeTask, INPUT_SIZE, OUTPUT_AT } from './frame-task.ts';
+import { extentsOf, type MappedFrame } from './mapped-frame.ts';
+import type { Standing } from './standing.ts';
 
 export interface FrameBatch {
   readonly frames: readonly MappedFrame[];
@@ -93,7 +58,7 @@ const loadBatch = (
   log: LogReader,
   batch: FrameBatch,
   region: Uint8Array,
-  compareDigests: boolean,
+  { compareDigest, standing }: ReadOptions,
 ): LoadedBatch => {
   const frames: DecodeFrame[] = [];
   let at = 0;
@@ -112,7 +77,8 @@ const loadBatch = (
         storedCrc,
         codec,
         rawLength,
-        digest: compareDigests ? digest : undefined,
+        digest: compareDigest(frame) ? digest : undefined,
+        look: standing?.isWanted(frame) ?? false,
       });
       at += recordLength;
       return frames.length - 1;
@@ -122,6 +88,46 @@ const loadBatch = (
     }
   });
   return { task: { kind: 'decode', frames }, places };
+};
+
+/**
+ * Reads what the medium has where frames belong to where they will be decoded, so that the worker can see whether they stand there
+ * already. Returns the task; without a look at anything where the medium cannot be read.
+ */
+const lookAt = async (
+  { device }: Standing,
+  batch: FrameBatch,
+  { task, places }: LoadedBatch,
+  region: Uint8Array,
+): Promise<DecodeTask> => {
+  const parts: { start: number; length: number; readonly at: number }[] = [];
+  let at = OUTPUT_AT;
+  batch.frames.forEach((frame, index) => {
+    const place = places[index]!;
+    if (typeof place === 'string' || place < 0) return;
+    if (!task.frames[place]!.look) {
+      at += frame.length;
+      return;
+    }
+    for (const { start, length } of extentsOf(frame)) {
+      const last = parts.at(-1);
+      if (last !== undefined && last.start + last.length === start && last.at + last.length === at)
+        last.length += length;
+      else parts.push({ start, length, at });
+      at += length;
+    }
+  });
+  try {
+    await allSettled(
+      parts.map((part) =>
+        readUncachedSoon(device, part.start, region.subarray(part.at, part.at + part.length)),
+      ),
+    );
+    return task;
+  } catch (error) {
+    if (!isHoldfastError(error, 'io') || !isLocalFailure(error)) throw error;
+    return { ...task, frames: task.frames.map((frame) => ({ ...frame, look: false })) };
+  }
 };
 
 /** Has the records of a batch read while the batches before it are worked on. */
@@ -134,7 +140,7 @@ const prefetch = async (log: LogReader, { frames }: FrameBatch): Promise<void> =
   if (to - from <= 2 * INPUT_SIZE) await log.prefetch(from, to - from);
 };
 
-/** A frame with its content; or why there is none. A run of zeros has neither. */
+/** A frame with its content; or why there is none. A run of zeros has neither, and neither has a frame that stands where it belongs. */
 export interface ReadFrame {
   readonly frame: MappedFrame;
   /** In the region. */
@@ -142,46 +148,67 @@ export interface ReadFrame {
   readonly fault: string | undefined;
 }
 
+export interface ReadOptions {
+  /** False for frames whose content was compared with their SHA-256 in this job already: the CRC of what is stored always is. */
+  readonly compareDigest: (frame: MappedFrame) => boolean;
+  /** Learns what stands already, which is not decoded. */
+  readonly standing?: Standing | undefined;
+}
+
 /** Slots that are read at once. */
 const READ_AHEAD = 16;
+/** Batches for which the medium is looked at at the same time: past the page cache nobody else reads ahead. */
+const LOOKS_AT_ONCE = 3;
 
 /**
  * Reads, decodes and checks frames; `take` gets them in batches, in order, with an array that it may use until it is done.
- * `compareDigests: false` is for frames whose SHA-256 was compared in this job already: their CRC still is.
  */
 export const readFrames = async (
   context: JobContext,
   image: Image,
   frames: Iterable<MappedFrame>,
-  compareDigests: boolean,
+  options: ReadOptions,
   take: (frames: readonly ReadFrame[], scratch: Uint8Array) => void | Promise<void>,
 ): Promise<void> => {
+  const { standing } = options;
   const log = image.log(READ_AHEAD);
   const loaded = new Map<FrameBatch, LoadedBatch>();
+  /** The log is read in its order, one batch at a time. */
+  let turn: Promise<unknown> = Promise.resolve();
+  const load = (batch: FrameBatch, region: Uint8Array): Promise<LoadedBatch> => {
+    const mine = turn.then(async () => {
+      await prefetch(log, batch);
+      return loadBatch(log, batch, region, options);
+    });
+    turn = mine.catch(() => {});
+    return mine;
+  };
   try {
     await context.pipeline.process(
       batchFrames(frames),
       async (batch, region) => {
         context.throwIfCancelled();
-        await prefetch(log, batch);
-        const load = loadBatch(log, batch, region, compareDigests);
-        loaded.set(batch, load);
-        return load.task;
+        const found = await load(batch, region);
+        loaded.set(batch, found);
+        return standing === undefined ? found.task : await lookAt(standing, batch, found, region);
       },
       (batch, results, region) => {
-        const { places } = loaded.get(batch)!;
+        const { places, task } = loaded.get(batch)!;
         loaded.delete(batch);
         const read = batch.frames.map((frame, index): ReadFrame => {
           const place = places[index]!;
           if (typeof place === 'string') return { frame, raw: undefined, fault: place };
           if (place < 0) return { frame, raw: undefined, fault: undefined };
-          const { rawAt, fault } = results[place]!;
+          const { rawAt, fault, stands } = results[place]!;
+          if (task.frames[place]!.look) standing?.note(frame, stands);
+          if (stands) return { frame, raw: undefined, fault: undefined };
           if (rawAt < 0) return { frame, raw: undefined, fault };
           return { frame, raw: region.subarray(rawAt, rawAt + frame.length), fault: undefined };
         });
         // The records were decoded: their place is free.
         return take(read, region.subarray(0, INPUT_SIZE));
       },
+      standing === undefined ? 1 : LOOKS_AT_ONCE,
     );
   } finally {
     await log.settled();

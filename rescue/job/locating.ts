@@ -9,10 +9,12 @@ import { openImage } from '../image/reader.ts';
 import { hasSlotMagic } from '../image/slot.ts';
 import type { Found } from '../locate/found.ts';
 import { type Located, type LocateOptions, locate } from '../locate/locate.ts';
+import type { LocateProgress } from '../locate/rungs.ts';
 import { describePartition } from '../partition/model.ts';
 import type { Extent } from '../units.ts';
 import { readAid } from './aid.ts';
 import type { JobContext } from './context.ts';
+import { readAheadOn } from './scan-ahead.ts';
 import type { Subject } from './subject.ts';
 
 /** Where on TARGET a request wants to look: one partition of its table, or everywhere. */
@@ -63,15 +65,19 @@ export const locateAllIn = (context: JobContext, subject: Subject, within: Exten
 const climb = async (
   context: JobContext,
   subject: Subject,
-  options: Omit<LocateOptions, 'device' | 'diskOffset' | 'table' | 'rotational'>,
+  options: Omit<LocateOptions, 'device' | 'diskOffset' | 'table' | 'rotational' | 'readAhead'>,
 ): Promise<Located> => {
-  const ladder = locate({
-    device: subject.device,
-    diskOffset: subject.diskOffset,
-    table: subject.table,
-    rotational: subject.target.identity.rotational,
-    ...options,
-  });
+  const { device, diskOffset, table } = subject;
+  const { rotational } = subject.target.identity;
+  const readAhead = readAheadOn(device, options.within?.length ?? device.size, rotational);
+  try {
+    return await watch(context, locate({ device, diskOffset, table, rotational, readAhead, ...options }));
+  } finally {
+    await readAhead?.close();
+  }
+};
+
+const watch = async (context: JobContext, ladder: Generator<LocateProgress, Located>): Promise<Located> => {
   let last = 0;
   for (;;) {
     const step = ladder.next();

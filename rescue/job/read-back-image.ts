@@ -1,6 +1,7 @@
 import { type SpanSet, subtract } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
 import { allocatePageAligned } from '../device/direct.ts';
+import { isUnwritten } from '../device/fresh.ts';
 import { allSettled, readUncachedSoon } from '../device/soon.ts';
 import { ioError } from '../errors.ts';
 import { inPieces } from '../fs/patch-operation.ts';
@@ -10,7 +11,7 @@ import { type ByteOffset, type Extent, MIB } from '../units.ts';
 import type { JobContext } from './context.ts';
 import { type DigestTask, OUTPUT_AT } from './frame-task.ts';
 import { batchFrames } from './frames.ts';
-import { extentsOf } from './verify-image.ts';
+import { extentsOf } from './mapped-frame.ts';
 import type { Written } from './write-different.ts';
 import { type Destination, type FinalView, framesFor, touchFrame } from './write-image.ts';
 import { decodeXzBlocking } from './xz-blocking.ts';
@@ -100,7 +101,8 @@ export const readBackFrames = async (
           if (frame.zero) {
             for (const { unchanged } of splits)
               for (const { start, length } of inPieces(unchanged))
-                await compareWith(destination.device, start, ZEROS.subarray(0, length), scratch);
+                if (!isUnwritten(destination.device, start, length))
+                  await compareWith(destination.device, start, ZEROS.subarray(0, length), scratch);
           } else if (splits.every((split) => split.whole)) {
             const start = at;
             for (const { start: offset, length } of extents) {

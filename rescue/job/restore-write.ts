@@ -18,6 +18,7 @@ import { ownCommitHomes, standingCommitHomes } from './own-slots.ts';
 import { readBackChanges, readBackFrames } from './read-back-image.ts';
 import type { RestoreSource } from './restore-source.ts';
 import { type CommitHomes, NO_BYSTANDERS, refreshSiblings } from './siblings.ts';
+import type { Standing } from './standing.ts';
 import { mutableExtents } from './volume.ts';
 import { type Destination, type FinalView, writeChanges, writeFrames } from './write-image.ts';
 
@@ -27,6 +28,8 @@ export interface WritePlan {
   readonly companions: readonly CompanionWrite[];
   readonly lost: Losses;
   readonly moves: readonly Move[];
+  /** What need not be written, as it was when the image was checked. */
+  readonly standing: Standing | undefined;
   /** Images that the person gave up: a search must not take them for images once the file system is gone. */
   readonly dropped: readonly Image[];
 }
@@ -46,7 +49,7 @@ export const writeRestored = async (
   source: Pick<RestoreSource, 'chosen' | 'kept'>,
   place: RestorePlace,
   progress: WriteProgress,
-  { final, table, companions, lost, moves, dropped }: WritePlan,
+  { final, table, companions, lost, moves, standing, dropped }: WritePlan,
 ): Promise<void> => {
   const { image } = source.chosen;
   const { partition } = place;
@@ -56,12 +59,12 @@ export const writeRestored = async (
   const recognised = new SpanSet(subtract(recognition.spans, lost.partition.spans));
   const left = leftBehind(partition, source.kept);
   // Where all copies fit into what is free now, the volume stands until they are whole.
-  const standing = moves.every(({ overLive }) => !overLive);
-  const early = standing ? await copyImages(context, place, moves) : [];
+  const volumeStands = moves.every(({ overLive }) => !overLive);
+  const early = volumeStands ? await copyImages(context, place, moves) : [];
   progress.stage = 'destroyed';
   for (const { start, length } of recognition.spans) partition.write(start, new Uint8Array(length));
   partition.flush();
-  const copied = standing ? early : await copyImages(context, place, moves);
+  const copied = volumeStands ? early : await copyImages(context, place, moves);
   supersedeLeft(partition, left);
   const kept = settleMoves(context, place, source.kept, copied);
   const closed = new SpanSet([...recognition.spans, ...kept.flatMap((each) => each.image.extents)]);
@@ -71,7 +74,9 @@ export const writeRestored = async (
     .map((space): Destination => ({ space, device: partition, allowed }));
   const skip = lost.log;
   const failIfNew = lostLater(skip);
-  const written = await writeFrames(context, image, destinations, final, failIfNew);
+  const copies = copied.flatMap(({ move, copy }) => [move.from, copy]);
+  standing?.disturb([...left, ...copies].flatMap(({ extents }) => extents));
+  const written = await writeFrames(context, image, destinations, final, failIfNew, standing);
   writeChanges(partition, final, recognition);
   partition.flush();
   if (verifyAfter) {

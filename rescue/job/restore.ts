@@ -1,3 +1,4 @@
+import { SpanSet } from '../bytes/runs.ts';
 import { refused } from '../errors.ts';
 import type { Image } from '../image/image.ts';
 import { ImageView } from '../image/view.ts';
@@ -17,6 +18,7 @@ import { findSource, openPlace, type RestoreSource } from './restore-source.ts';
 import { type WriteProgress, writeRestored } from './restore-write.ts';
 import { type RestoreRequest, type RestoreResult, UnfinishedError } from './results.ts';
 import { forSalvage } from './salvage.ts';
+import { Standing } from './standing.ts';
 import { statsOf, summarise } from './summary.ts';
 import { requireWhole, verifyFrames } from './verify-image.ts';
 import { decodeXzBlocking } from './xz-blocking.ts';
@@ -106,9 +108,11 @@ export const restoreTo = async (
   const companions = await planCompanions(context, image, place, table, request.companions ?? false);
   const own = image.control.spaces.filter((each) => each.of === 'partition');
   const lost = new Losses(place.start);
-  await verifyFrames(context, image, [...own, ...companions.writes.map(({ space }) => space)], (each) =>
-    lost.add(each),
-  );
+  const needed = [...own, ...companions.writes.map(({ space }) => space)];
+  const standing = place.isNew
+    ? undefined
+    : new Standing(place.partition, new SpanSet(image.control.geometry.recognition));
+  await verifyFrames(context, image, needed, (each) => lost.add(each), standing);
   noteIndex(context, image);
   if (!request.salvage) requireWhole(lost, image);
   const view = new LostView(new ImageView(image, decodeXzBlocking), lost.partition);
@@ -143,7 +147,8 @@ export const restoreTo = async (
     const dropped = [...(source.dropped ?? []), ...place.destroyed]
       .filter(({ start }) => start === place.start)
       .map((each) => each.image);
-    const plan = { final, table, companions: companions.writes, lost, moves: final.moves, dropped };
+    const { moves } = final;
+    const plan = { final, table, companions: companions.writes, lost, moves, standing, dropped };
     await writeRestored(context, request.verifyAfter, source, place, progress, plan);
   } catch (error) {
     throw new UnfinishedError(

@@ -6,16 +6,11 @@ import { SPACE } from '../image/layout.ts';
 import type { LogGap } from '../image/scanned-map.ts';
 import type { ByteLength, Extent } from '../units.ts';
 import type { JobContext } from './context.ts';
-import { framesOf, type MappedFrame, readFrames } from './frames.ts';
+import { readFrames } from './frames.ts';
 import type { Loss, Losses, LostExtent } from './losses.ts';
+import { extentsOf, framesOf, type MappedFrame } from './mapped-frame.ts';
 import { bitmapDamage } from './salvage.ts';
-
-/** Bytes of the partition, or of the disk for a companion range, that a frame holds. */
-export const extentsOf = (frame: MappedFrame): Extent[] =>
-  frame.entries.map((entry) => ({
-    start: frame.space.start + entry.start * frame.space.unit,
-    length: entry.length * frame.space.unit,
-  }));
+import type { Standing } from './standing.ts';
 
 /** A frame's runs must lie in their address space, whatever the map says. */
 export const outsideSpace = (frame: MappedFrame): boolean =>
@@ -68,15 +63,19 @@ export const lostGaps = (
   }
 };
 
+const ALWAYS = (): boolean => true;
+
 /**
  * Reads, decodes and checks every frame; reports each one that is damaged, and each part of the log from which no frame
- * can be told. Writes nothing.
+ * can be told. Of frames that are `standing` where a restore puts them, what is stored is compared with its CRC-32, and what stands there
+ * with the SHA-256, instead of decoding them. Writes nothing.
  */
 export const verifyFrames = async (
   context: JobContext,
   image: Image,
   spaces: readonly AddressSpace[],
   onLost: (loss: Loss) => void,
+  standing?: Standing,
 ): Promise<ByteLength> => {
   let checked = 0;
   const lose = (frame: MappedFrame, reason: string): void => {
@@ -86,7 +85,7 @@ export const verifyFrames = async (
     onLost({ extents, log: { start: logOffset, length: recordLength }, reason });
   };
   context.progress('verify-image', 0, image.rawBytes);
-  await readFrames(context, image, framesOf(image, spaces), true, (frames) => {
+  await readFrames(context, image, framesOf(image, spaces), { compareDigest: ALWAYS, standing }, (frames) => {
     for (const { frame, fault } of frames) {
       if (outsideSpace(frame)) lose(frame, 'the map names clusters outside the partition');
       else if (fault !== undefined) lose(frame, fault);

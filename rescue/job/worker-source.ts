@@ -10,6 +10,7 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 export const WORKERS = {
   frame: './frame-worker.ts',
   job: './job-worker.ts',
+  scan: './scan-worker.ts',
   xz: './xz-worker.ts',
 } as const satisfies Record<string, `./${string}.ts`>;
 export type WorkerName = keyof typeof WORKERS;

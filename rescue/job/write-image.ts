@@ -1,5 +1,6 @@
 import { type SpanSet, subtract } from '../bytes/runs.ts';
 import type { Device } from '../device/device.ts';
+import { isUnwritten } from '../device/fresh.ts';
 import { allSettled } from '../device/soon.ts';
 import type { PatchBuilder } from '../fs/patch.ts';
 import { inPieces } from '../fs/patch-operation.ts';
@@ -7,8 +8,9 @@ import type { AddressSpace } from '../image/control.ts';
 import type { Image } from '../image/image.ts';
 import { type ByteLength, type Extent, MIB } from '../units.ts';
 import type { JobContext } from './context.ts';
-import { framesOf, type MappedFrame, readFrames } from './frames.ts';
-import { extentsOf } from './verify-image.ts';
+import { readFrames } from './frames.ts';
+import { extentsOf, framesOf, type MappedFrame } from './mapped-frame.ts';
+import type { Standing } from './standing.ts';
 import { DifferentWriter, type Piece, PieceList, type Written } from './write-different.ts';
 
 /** Where the content of one address space goes. */
@@ -101,15 +103,21 @@ class BatchWriter {
     }
     const left = scratch.subarray(used);
     const zeros = async (): Promise<void> => {
-      for (const { device, piece } of this.#zeros) await begin(device, piece, left);
+      for (const { device, piece } of this.#zeros)
+        if (!isUnwritten(device, piece.offset, piece.bytes.length)) await begin(device, piece, left);
     };
     await allSettled([...writes, zeros()]);
   }
 }
 
+function* butThose(frames: Iterable<MappedFrame>, standing: Standing | undefined): Generator<MappedFrame> {
+  for (const frame of frames) if (standing?.stands(frame) !== true) yield frame;
+}
+
 /**
- * Writes all frames to their destinations in disk order. `final` applies to the partition's own spaces. Every frame was checked in
- * this job before; those that cannot be decoded any more are reported and left out. Returns what was written, by device.
+ * Writes all frames to their destinations in disk order, but for those that are `standing` there. `final` applies to the partition's own
+ * spaces; of a frame that is left out, its changes are left out as well. Every frame was checked in this job before; those that cannot be
+ * decoded any more are reported and left out. Returns what was written, by device.
  */
 export const writeFrames = async (
   context: JobContext,
@@ -117,6 +125,7 @@ export const writeFrames = async (
   destinations: readonly Destination[],
   final: FinalView | undefined,
   onLost: (frame: MappedFrame, reason: string) => void,
+  standing?: Standing,
 ): Promise<ReadonlyMap<Device, Written>> => {
   const bySpace = new Map(destinations.map((each) => [each.space.id, each]));
   const writers = new Map(destinations.map(({ device }) => [device, new DifferentWriter(device)]));
@@ -124,7 +133,9 @@ export const writeFrames = async (
   let done = 0;
   const finalFor = (space: AddressSpace) => (space.of === 'partition' ? final : undefined);
   context.progress('write', 0, total);
-  await readFrames(context, image, framesFor(image, destinations), false, async (frames, scratch) => {
+  const missing = butThose(framesFor(image, destinations), standing);
+  const compareDigest = (frame: MappedFrame): boolean => standing?.stood(frame) ?? false;
+  await readFrames(context, image, missing, { compareDigest }, async (frames, scratch) => {
     const batch = new BatchWriter(writers);
     for (const { frame, raw, fault } of frames) {
       done += frame.length;

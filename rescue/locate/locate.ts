@@ -17,6 +17,7 @@ import {
 } from './found.ts';
 import { hidingPlaces } from './hiding.ts';
 import { judgeTogether } from './impostors.ts';
+import type { ReadAhead } from './read-ahead.ts';
 import { openByRecords, recordStarts } from './record.ts';
 import {
   addSiblings,
@@ -43,6 +44,8 @@ export interface LocateOptions {
   readonly within?: Extent;
   readonly depth: 'quick' | 'full';
   readonly rotational: boolean;
+  /** Another thread that reads for the scan; whoever gives it closes it. */
+  readonly readAhead?: ReadAhead | undefined;
   /** One certain image is looked for: quick depth does not end before it, and full depth follows if it is not met. */
   readonly wanted?: ((found: Found) => boolean) | undefined;
   /** Ends a quick scan at this image; default: the first committed one whose siblings are all there. */
@@ -130,6 +133,7 @@ export function* locate(options: LocateOptions): Generator<LocateProgress, Locat
       end: whole.start + whole.length,
       rotational: options.rotational,
       depth,
+      readAhead: options.readAhead,
     });
     const before = collection.found.length;
     for (const { image, start, state } of collection.found)

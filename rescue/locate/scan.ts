@@ -2,12 +2,13 @@ import { endOf, subtract } from '../bytes/runs.ts';
 import { readAround } from '../device/bad-sectors.ts';
 import type { ReadableDevice } from '../device/device.ts';
 import { isHoldfastError, usage } from '../errors.ts';
-import { type ByteLength, type ByteOffset, type Extent, KIB, MIB, roundDown, roundUp } from '../units.ts';
+import { type ByteLength, type ByteOffset, type Extent, MIB, roundDown, roundUp } from '../units.ts';
 import { KnownRanges } from './known.ts';
 import { type DamagedHeader, probeSlots, type ScanHit } from './probe.ts';
+import { type ReadAhead, STRETCH, STRETCHES, TILE } from './read-ahead.ts';
 
 /** Bytes looked at per stride. Not below the largest slot: the proof in README.md needs it. */
-export const WINDOW = 64 * KIB;
+export const WINDOW = TILE;
 /** Quick depth ends with this stride. */
 export const QUICK_STRIDE = MIB;
 /**
@@ -22,6 +23,8 @@ export const REQUEST = MIB;
 const ZONE = 64 * MIB;
 /** Slots start at multiples of this. */
 const SECTOR = 512;
+/** Tiles of which the turn is known before they are looked at: a stretch for each thread, as often as there are stretches. */
+const PLANNED = 2 * STRETCHES * STRETCH;
 const NEVER = Number.POSITIVE_INFINITY;
 /** Damaged headers that are kept; more are only counted. */
 const MAX_DAMAGED = 256;
@@ -41,6 +44,17 @@ export interface ScanOptions {
    * default `ROTATING_BREAK_EVEN` on rotating disks, and never on others.
    */
   readonly sequentialBelow?: ByteLength;
+  /**
+   * Another thread that reads every second stretch below the quick stride, where in the end everything is read. Not used
+   * where anything is read in order.
+   */
+  readonly readAhead?: ReadAhead | undefined;
+}
+
+/** A tile that was read ahead, or will be read when its turn has come. */
+interface Turn {
+  readonly covered: Extent;
+  readonly ahead: boolean;
 }
 
 /** What one request brought. */
@@ -69,6 +83,9 @@ export class BackwardScan {
   readonly #lastSampled: ByteLength;
   readonly #words = new Uint32Array(REQUEST / 4);
   readonly #buffer = new Uint8Array(this.#words.buffer);
+  readonly #readAhead: ReadAhead | undefined;
+  /** The next turns, where they are known already. */
+  readonly #turns: Turn[] = [];
   #depth: ScanDepth;
   readonly #known = new KnownRanges();
   #stride: ByteLength;
@@ -105,6 +122,7 @@ export class BackwardScan {
     // What quick depth samples, it samples even for a caller who would read the rest in order.
     const limit = this.#depth === 'quick' ? QUICK_STRIDE : NEVER;
     this.#lastSampled = Math.max(WINDOW, Math.min(sequentialBelow, limit));
+    this.#readAhead = this.#lastSampled === WINDOW ? options.readAhead : undefined;
     const range = this.#top - this.start;
     this.#stride = Math.max(WINDOW, 2 ** Math.floor(Math.log2(Math.max(1, range))));
     this.#tilesApart = this.#stride;
@@ -161,8 +179,42 @@ export class BackwardScan {
    * reported, not thrown. Throws `io` when the device is gone.
    */
   step(): ScanStep | undefined {
+    this.#planAhead();
+    const turn = this.#turns.shift() ?? this.#nextTurn();
+    return turn === undefined ? undefined : this.#visit(turn);
+  }
+
+  #nextTurn(): Turn | undefined {
     const covered = this.#sequential ? this.#nextInOrder() : this.#nextTile();
-    return covered === undefined ? undefined : this.#visit(covered);
+    return covered === undefined ? undefined : { covered, ahead: false };
+  }
+
+  /** As long as the other thread can take a stretch: the next one is for this thread, the one after it for the other. */
+  #planAhead(): void {
+    const readAhead = this.#readAhead;
+    if (readAhead === undefined || this.#stride >= QUICK_STRIDE) return;
+    while (this.#turns.length < PLANNED && readAhead.isFree) {
+      this.#turns.push(...this.#nextStretch());
+      // What needs no reading in part is nothing for the other thread.
+      const stretch = this.#nextStretch().map((turn) => ({ ...turn, ahead: !this.#isKnown(turn.covered) }));
+      if (stretch.length === 0) return;
+      this.#turns.push(...stretch);
+      const handed = stretch.filter(({ ahead }) => ahead);
+      if (handed.length > 0) readAhead.hand(handed.map(({ covered }) => covered));
+    }
+  }
+
+  #nextStretch(): Turn[] {
+    const turns: Turn[] = [];
+    for (let turn = this.#nextTurn(); turn !== undefined; turn = this.#nextTurn()) {
+      turns.push(turn);
+      if (turns.length === STRETCH) break;
+    }
+    return turns;
+  }
+
+  #isKnown(extent: Extent): boolean {
+    return !this.#known.within(extent).next().done;
   }
 
   /** The tile whose turn it is, clipped to the range. */
@@ -237,9 +289,10 @@ export class BackwardScan {
     return { start, length: Math.min(to, this.end) - start };
   }
 
-  #visit(covered: Extent): ScanStep {
+  #visit({ covered, ahead }: Turn): ScanStep {
     const hits: ScanHit[] = [];
     const unreadable: Extent[] = [];
+    if (ahead && this.#takeRead(covered, hits)) return { covered, hits, unreadable };
     const unknown = subtract([covered], this.#known.within(covered));
     let visited = 0;
     for (const part of unknown) {
@@ -248,6 +301,16 @@ export class BackwardScan {
     }
     this.#bytesKnown += covered.length - visited;
     return { covered, hits, unreadable };
+  }
+
+  /** Takes what the other thread has read. False where it has not: then all is done here as if nothing had been tried. */
+  #takeRead(covered: Extent, hits: ScanHit[]): boolean {
+    const bytes = this.#buffer.subarray(0, covered.length);
+    const outcome = this.#readAhead?.collect(bytes) ?? 'left';
+    if (outcome === 'left') return false;
+    this.#bytesRead += covered.length;
+    if (outcome === 'kept') this.#probe(bytes, covered.start, hits);
+    return true;
   }
 
   #readPart(part: Extent, hits: ScanHit[], unreadable: Extent[]): void {
@@ -265,9 +328,17 @@ export class BackwardScan {
       this.#bytesUnreadable += lost;
       this.#bytesRead += part.length - lost;
     }
-    probeSlots(this.#words, bytes, part.start, hits, (damaged) => {
+    this.#probe(bytes, part.start, hits);
+  }
+
+  #probe(bytes: Uint8Array, position: ByteOffset, hits: ScanHit[]): void {
+    const found: ScanHit[] = [];
+    probeSlots(this.#words, bytes, position, found, (damaged) => {
+      if (this.#known.has(damaged.position)) return;
       this.#damagedCount += 1;
       if (this.#damaged.length < MAX_DAMAGED) this.#damaged.push(damaged);
     });
+    // What was read ahead may have become known since: then it is passed over, as if it had not been read.
+    for (const hit of found) if (!this.#known.has(hit.position)) hits.push(hit);
   }
 }

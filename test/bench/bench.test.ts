@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import test from 'ava';
+import { intersect, totalLength } from '../../rescue/bytes/runs.ts';
 import { MIB } from '../../rescue/units.ts';
 import { attachLoop, mountFile } from '../support/loop.ts';
 import { everythingSaid, run } from '../support/run.ts';
@@ -156,6 +157,8 @@ test('every kind of goal is judged by its own figure', (t) => {
   t.like(judged({ what: 'written', atMost: 0.02, unit: 'share' }), { got: 0.02, reached: true });
   t.like(judged({ what: 'seconds', atMost: 1 }), { got: 2, reached: false, missedBy: 1 });
   t.like(judged({ what: 'rate', atLeast: 2e9 }), { got: USED / 2, reached: false });
+  t.like(judged({ what: 'rate', of: 'peer', atLeast: 1e6 }), { got: USED / 5, reached: true });
+  t.is(judged({ what: 'rate', of: 'dd', atLeast: 1 }), undefined);
   t.is(judged({ what: 'speed', against: 'dd', atLeast: 1 }), undefined);
   t.deepEqual(bytesMoved(took(1, { transferred: moved, device, onlyDevice: true })), device);
 });
@@ -181,19 +184,19 @@ test('contestants play in turns, one that is in two rows once, and warm as well 
 });
 
 test('the nightly damage is the share that was asked for, in whole clusters and not in the image', (t) => {
+  // A cluster in use and one that is not, by turns; then clusters that all are, in the middle of which the image lies.
   const used = [
-    { start: 0, length: 4096 * 5000 },
-    { start: 4096 * 6000, length: 4096 * 5000 },
+    ...Array.from({ length: 32_000 }, (_, index) => ({ start: 4096 * 2 * index, length: 4096 })),
+    { start: 4096 * 64_000, length: 4096 * 40_000 },
   ];
-  const image = { start: 4096 * 1000, length: 4096 * 1000 };
+  const image = { start: 4096 * 70_000, length: 4096 * 8000 };
   const chosen = damage({ used, clusterSize: 4096 }, [image], 0.01);
-  t.is(chosen.length, 90);
-  for (const { start, length } of chosen) {
-    t.is(length, 4096);
-    t.is(start % 4096, 0);
-    t.false(start >= image.start && start < image.start + image.length);
-    t.true(start < 4096 * 5000 || start >= 4096 * 6000);
-  }
+  t.is(totalLength(chosen), 4096 * 640);
+  t.is(totalLength(intersect(chosen, used)), totalLength(chosen));
+  t.is(totalLength(intersect(chosen, [image])), 0);
+  for (const { start, length } of chosen) t.is((start % 4096) + (length % 4096), 0);
+  const runs = chosen.filter(({ start }) => start >= 4096 * 64_000);
+  t.true(runs.length >= 20 && runs.length <= 21, `${runs.length} runs`);
   t.deepEqual(chosen, damage({ used, clusterSize: 4096 }, [image], 0.01));
 });
 
@@ -237,6 +240,20 @@ test('the document for machines has every run and every verdict', async (t) => {
   t.is(document.rows[0].runs[0].played[0].outcomes[1].seconds, 5);
   t.is(document.rows[0].summaries[0].verdicts[0].got, 1);
   t.is(document.memoryLimit, MEMORY_LIMIT);
+});
+
+test.serial('the scan with one thread and with two, in small', (t) => {
+  const words = ['--source', '--size', '8M', '--runs', '1', '--json', '--kind', 'disk'];
+  const result = run(NODE, [join(import.meta.dirname, 'bench.ts'), ...words, '--rows', 'locate-threads']);
+  t.is(result.exit, 0, everythingSaid(result));
+  const [{ rows, limits }] = JSON.parse(result.stdout);
+  const { sides, verdicts } = rows[0].summaries[0];
+  t.deepEqual(
+    sides.map(({ role }: { role: string }) => role),
+    ['ours', 'one'],
+  );
+  t.is(verdicts.length, 3);
+  t.true(limits.cache.one > 0 && limits.cache.two > 0);
 });
 
 test.serial('npm run bench in small', (t) => {

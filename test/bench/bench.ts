@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/temporary.ts';
 import { curveLines, measureCurve } from './curve.ts';
 import { aboutVolume, type Results, resultLines, toDocument } from './document.ts';
 import { type Kind, kindNamed } from './kinds.ts';
-import { computeSpeed, describeMachine, diskSpeed } from './limits.ts';
+import { cacheSpeed, computeSpeed, describeMachine, diskSpeed } from './limits.ts';
 import { CACHE_CHOICES, type CacheChoice, type PlayOptions, play } from './play.ts';
 import { profileLines } from './profile.ts';
 import { EXECUTABLE, type Program, profiled, programAt, SOURCE } from './program.ts';
@@ -23,7 +23,7 @@ import { makeSubject } from './subject.ts';
 import { ROW_IDS, type RowId, rowsNamed } from './targets.ts';
 
 /** `npm run bench`: see README.md. Progress is on standard error, the tables or one JSON document on standard output. */
-const USAGE = `node test/bench/bench.ts [--kind ext4|ntfs|fat32|disk]... [--rows NAME,...] [--size 2G] [--runs 3]
+const USAGE = `node test/bench/bench.ts [--kind ext4|ntfs|fat32|disk]... [--rows NAME,...] [--size SIZE] [--runs 3]
     [--cache auto|cold|warm|both] [--source | --program FILE] [--json] [--profile] [--curve]`;
 
 const say = (line: string): void => {
@@ -85,9 +85,9 @@ const benchDisk = async (cleanup: Cleanup, settings: Settings): Promise<Results>
   const played = await play(rows, settings);
   return {
     kind: 'disk',
-    about: `Searching for images on disks of which only the partition table and the image are left, and all of a disk of ${formatBytes(warm)} in the page cache. Runs of each: ${settings.runs}. The search has one worker.`,
+    about: `Searching for images on disks of which only the partition table and the image are left, and all of a disk of ${formatBytes(warm)} in the page cache. Runs of each: ${settings.runs}.`,
     machine,
-    limits: { disk: [before, diskSpeed(folder, sample)] },
+    limits: { disk: [before, diskSpeed(folder, sample)], cache: cacheSpeed(folder, sample) },
     program: settings.program.name,
     rows,
     played,
@@ -118,7 +118,7 @@ const options = {
   rows: { type: 'string' },
   size: { type: 'string' },
   runs: { type: 'string', default: '3' },
-  cache: { type: 'string', default: 'cold' },
+  cache: { type: 'string', default: 'auto' },
   source: { type: 'boolean', default: false },
   program: { type: 'string' },
   json: { type: 'boolean', default: false },

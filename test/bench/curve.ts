@@ -21,6 +21,9 @@ const POINTS: readonly { readonly data: number; readonly volume?: number }[] = [
   { data: GIB, volume: 4096 * GIB },
 ];
 
+/** The volume as it was, and ours with its image: in shares of the files' size. */
+const AT_ONCE = 3;
+
 export interface CurvePoint {
   readonly volumeBytes: number;
   readonly usedBytes: number;
@@ -33,7 +36,7 @@ const measurePoint = (
   say: (line: string) => void,
 ): Promise<CurvePoint> =>
   withCleanup(async (cleanup) => {
-    const subject = makeSubject(cleanup, kindNamed('ext4'), data, volume);
+    const subject = makeSubject(cleanup, kindNamed('ext4'), data, { size: volume, atOnce: AT_ONCE });
     const stage = new Stage(subject, program);
     const rows = [createRow(stage), verifyRow(stage), restoreRows(stage)[0]!];
     const jobs = [];

@@ -4,7 +4,10 @@ import { bringTo, type Cache } from './cache.ts';
 import { type Measurement, type MeasureOptions, measure } from './measure.ts';
 import type { Program } from './program.ts';
 
-/** Runs `body` with a loop device of a file; `cache`: how much of the file the page cache holds at first. */
+/**
+ * Runs `body` with a loop device of a file; `cache`: how much of the file the page cache holds at first. Cold, the device passes everything
+ * on to the disk, so that it costs what a disk costs, and not a second copy of every byte.
+ */
 export const onDevice = <T>(
   file: string,
   cache: Cache,
@@ -12,7 +15,7 @@ export const onDevice = <T>(
 ): Promise<T> =>
   withCleanup(async (cleanup) => {
     bringTo(cache, file);
-    return await body(attachLoop(cleanup, file).device, cleanup);
+    return await body(attachLoop(cleanup, file, { direct: cache === 'cold' }).device, cleanup);
   });
 
 /** A script that needs no volume, or brings its own. */

@@ -44,7 +44,8 @@ const mounted = (mount: Mounter, keepsOwners: boolean): Pick<Kind, 'fill' | 'tre
 const ext4: Kind = {
   name: 'ext4',
   judges: 'e2fsck, all files',
-  usualSize: '2G',
+  // A little over 2 GB.
+  usualSize: '1920M',
   make: (path, size) => void makeVolume(path, { size, label: 'bench' }),
   ...mounted((cleanup, device, readOnly) => mountDevice(cleanup, device, { readOnly }), true),
   judge: (_cleanup, device) => mustBeClean(e2fsckClean(device)),

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { MIB } from '../../rescue/units.ts';
+import { KIB, MIB } from '../../rescue/units.ts';
 import { noiseSource } from '../support/noise.ts';
 import { mustRun, run } from '../support/run.ts';
 import { forget } from './cache.ts';
@@ -13,6 +13,12 @@ export interface DiskSpeed {
   readonly write: number;
   /** `dd` from that file, not from the page cache. */
   readonly read: number;
+}
+
+/** What the page cache gives in requests as long as the scan's: bytes per second, by one reader, and by two together. */
+export interface CacheSpeed {
+  readonly one: number;
+  readonly two: number;
 }
 
 /** What the processors do with data in memory, one core unless said otherwise. Bytes per second. */
@@ -41,6 +47,34 @@ export const diskSpeed = (folder: string, bytes: number): DiskSpeed => {
   const read = seconds(() => mustRun('dd', [`if=${path}`, 'of=/dev/null', 'bs=4M']));
   mustRun('rm', ['-f', path]);
   return { write: (count * 4 * MIB) / write, read: (count * 4 * MIB) / read };
+};
+
+/** Starts a dd for each of the places after the file and the count, a number of requests of 64 KiB each, and waits for all. */
+const READERS =
+  'file=$1 count=$2; shift 2; for skip; do LC_ALL=C dd if="$file" of=/dev/null bs=64k count="$count" skip="$skip" & done; wait';
+
+/** Of several tries the best: others at work take from it, and nothing adds to it. */
+export const cacheSpeed = (folder: string, bytes: number): CacheSpeed => {
+  const path = join(folder, 'cached');
+  const requests = Math.max(1, Math.round(bytes / 2 / (64 * KIB)));
+  mustRun('dd', ['if=/dev/zero', `of=${path}`, 'bs=64k', `count=${2 * requests}`]);
+  const rate = (places: readonly number[]): number => {
+    const { stderr } = mustRun('bash', [
+      '-c',
+      READERS,
+      'bash',
+      path,
+      String(requests),
+      ...places.map(String),
+    ]);
+    // By their own clocks: to start them takes as long as some of the reading.
+    const took = [...stderr.matchAll(/([\d.e-]+) s,/g)].map(([, text]) => Number(text));
+    if (took.length !== places.length) throw new Error(`dd told no times: ${stderr}`);
+    return (places.length * requests * 64 * KIB) / Math.max(...took);
+  };
+  const tries = Array.from({ length: 5 }, () => ({ one: rate([0]), two: rate([0, requests]) }));
+  mustRun('rm', ['-f', path]);
+  return { one: Math.max(...tries.map(({ one }) => one)), two: Math.max(...tries.map(({ two }) => two)) };
 };
 
 /** Both speeds out of the last line of zstd's benchmark. Throws where there are none. */

@@ -34,6 +34,13 @@ const volumeFor = (data: number): number => roundUp(data * 2.3 + 96 * MIB, 4 * M
  */
 const AT_ONCE = 7;
 
+export interface SubjectOptions {
+  /** Bytes of the volume; as many as the files and their images need unless given. */
+  readonly size?: number | undefined;
+  /** Volumes and images that will exist at the same time, in shares of the files' size. */
+  readonly atOnce?: number;
+}
+
 /** Where the volume in this file has content, by the driver that reads it for `create`. */
 const usedIn = (file: string): Pick<Subject, 'used' | 'usedBytes' | 'clusterSize'> => {
   const device = openFile(file);
@@ -62,8 +69,13 @@ export const requireRoom = (bytes: number): void => {
   );
 };
 
-export const makeSubject = (cleanup: Cleanup, kind: Kind, data: number, size = volumeFor(data)): Subject => {
-  requireRoom(data * AT_ONCE);
+export const makeSubject = (
+  cleanup: Cleanup,
+  kind: Kind,
+  data: number,
+  { size = volumeFor(data), atOnce = AT_ONCE }: SubjectOptions = {},
+): Subject => {
+  requireRoom(data * atOnce);
   const folder = temporaryFolder(cleanup);
   const pristine = join(folder, 'pristine');
   kind.make(pristine, size);

@@ -1,6 +1,6 @@
 import { columns, wrap } from '../../rescue/cli/text.ts';
 import { formatBytes } from '../../rescue/units.ts';
-import type { ComputeSpeed, DiskSpeed, Machine } from './limits.ts';
+import type { CacheSpeed, ComputeSpeed, DiskSpeed, Machine } from './limits.ts';
 import type { Role } from './rows/row.ts';
 import type { Figures } from './summary.ts';
 import { ROWS } from './targets.ts';
@@ -64,9 +64,10 @@ export interface Limits {
   /** Before the first round and after the last one. */
   readonly disk: readonly [DiskSpeed, DiskSpeed];
   readonly compute?: ComputeSpeed;
+  readonly cache?: CacheSpeed;
 }
 
-export const limitLines = ({ disk: [before, after], compute }: Limits): string[] => [
+export const limitLines = ({ disk: [before, after], compute, cache }: Limits): string[] => [
   paragraph(
     `The disk, by dd, before and after: writes with fsync ${perSecond(before.write)} and ${perSecond(after.write)}, reads ${perSecond(before.read)} and ${perSecond(after.read)}.`,
   ),
@@ -75,6 +76,13 @@ export const limitLines = ({ disk: [before, after], compute }: Limits): string[]
     : [
         paragraph(
           `In memory: zstd -1 compresses ${perSecond(compute.compress)} on one processor, ${perSecond(compute.compressOnTwo)} on two, and decompresses ${perSecond(compute.decompress)}; SHA-256 ${perSecond(compute.sha256)}; copying ${perSecond(compute.copy)}.`,
+        ),
+      ]),
+  ...(cache === undefined
+    ? []
+    : [
+        paragraph(
+          `The page cache, by dd in requests of 64 KiB, as the search makes them: ${perSecond(cache.one)} by one, ${perSecond(cache.two)} by two at once.`,
         ),
       ]),
 ];

@@ -4,7 +4,7 @@ import type { Role } from './rows/row.ts';
 /** The most that our process may have resident: bytes. */
 export const MEMORY_LIMIT = 256 * MIB;
 
-/** One figure that a row is to reach. All but `speed` are of our own run. */
+/** One figure that a row is to reach. All but `speed` are of our own run, unless they say otherwise. */
 export type Goal =
   /** The other one's time divided by ours. */
   | { readonly what: 'speed'; readonly against: Exclude<Role, 'ours'>; readonly atLeast: number }
@@ -13,8 +13,8 @@ export type Goal =
   /** Bytes read or written: a count, or a share of the row's bytes. */
   | { readonly what: 'read' | 'written'; readonly atMost: number; readonly unit: 'bytes' | 'share' }
   | { readonly what: 'seconds'; readonly atMost: number }
-  /** The row's bytes per second. */
-  | { readonly what: 'rate'; readonly atLeast: number }
+  /** The row's bytes per second; `of`: not of our own run, but of this one. */
+  | { readonly what: 'rate'; readonly of?: Role; readonly atLeast: number }
   | { readonly what: 'memory'; readonly atMost: number };
 
 /** What is to be reached: any one of the goals will do. */
@@ -81,6 +81,13 @@ export const ROWS = {
   'locate-full': {
     work: 'locate, full depth on a warm disk',
     targets: [[{ what: 'rate', atLeast: 2e9 }]],
+  },
+  'locate-threads': {
+    work: 'the scan alone, full depth on a warm disk, with two threads',
+    targets: [
+      [{ what: 'rate', of: 'one', atLeast: 2e9 }],
+      [{ what: 'speed', against: 'one', atLeast: 1.25 }],
+    ],
   },
 } as const satisfies Readonly<Record<string, RowTargets>>;
 

@@ -42,8 +42,10 @@ const got = (goal: Goal, bytes: number, sides: Sides): number | undefined => {
       return goal.unit === 'share' ? ours[goal.what] / bytes : ours[goal.what];
     case 'seconds':
       return ours.seconds;
-    case 'rate':
-      return bytes / ours.seconds;
+    case 'rate': {
+      const side = sides[goal.of ?? 'ours'];
+      return side === undefined ? undefined : bytes / side.seconds;
+    }
     case 'memory':
       return ours.peak;
   }
@@ -99,7 +101,7 @@ export const inWords = (
       return { wanted: `at most ${goal.atMost} s`, seen: `${value.toFixed(2)} s`, verdict };
     case 'rate':
       return {
-        wanted: `at least ${goal.atLeast / 1e9} GB/s`,
+        wanted: `at least ${goal.atLeast / 1e9} GB/s${goal.of === undefined ? '' : ` by ${labelOf(goal.of)}`}`,
         seen: `${(value / 1e9).toFixed(2)} GB/s`,
         verdict,
       };

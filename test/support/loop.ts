@@ -14,6 +14,8 @@ export interface LoopOptions {
   readonly readOnly?: boolean | undefined;
   /** Make `/dev/loopNp1`, ... of the partition table. */
   readonly partitions?: boolean | undefined;
+  /** Transfers go past the page cache of the file below, as on a disk that is no file. Its file system must know O_DIRECT. */
+  readonly direct?: boolean | undefined;
 }
 
 export interface Loop {
@@ -56,6 +58,7 @@ export const attachLoop = (cleanup: Cleanup, file: string, options: LoopOptions 
   if (options.size !== undefined) args.push('--sizelimit', String(options.size));
   if (options.sectorSize !== undefined) args.push('--sector-size', String(options.sectorSize));
   if (options.readOnly === true) args.push('--read-only');
+  if (options.direct === true) args.push('--direct-io=on');
   const device = mustRun('losetup', [...args, file]).stdout.trim();
   if (!/^\/dev\/loop\d+$/.test(device)) throw new Error(`losetup named no device, but '${device}'`);
   let attached = true;

@@ -8,7 +8,7 @@ import {
   readlinkSync,
   readSync,
 } from 'node:fs';
-import { MIB } from '../../rescue/units.ts';
+import { KIB, MIB } from '../../rescue/units.ts';
 import { mustRun, run } from './run.ts';
 
 /** Every property of one file as text, by name: `content`, `mode`, `mtime`, `xattr user.note`, ... */
@@ -84,9 +84,23 @@ const addAttributes = (top: string, tree: Map<string, Map<string, string>>): voi
   }
 };
 
-/** Calls `use` with arguments of up to about 64 KiB in all. Only names that a program prints as they are can take part. */
+/** Characters of arguments for one call of a program. Starting one costs more than what it does for hundreds of files. */
+const MOST_ARGUMENTS = 256 * KIB;
+
+/** Calls `use` with as many paths as one call takes. Only names that a program prints as they are can take part. */
 const inBatches = (paths: readonly string[], use: (batch: string[]) => void): void => {
-  for (let index = 0; index < paths.length; index += 200) use(paths.slice(index, index + 200));
+  let batch: string[] = [];
+  let length = 0;
+  for (const path of paths) {
+    if (length + path.length > MOST_ARGUMENTS) {
+      use(batch);
+      batch = [];
+      length = 0;
+    }
+    batch.push(path);
+    length += path.length;
+  }
+  if (batch.length > 0) use(batch);
 };
 
 /** Attribute flags, generation and project of files and folders (lsattr), and which parts of a file are backed (filefrag). */

@@ -8,6 +8,7 @@ import { imageAtEnd, noiseFile, packedContainer, type SparseDisk } from '../spar
 import type { Contestant, Row } from './row.ts';
 
 const TIB = 1024 * GIB;
+const SCAN_ALONE = join(import.meta.dirname, '..', 'scan-alone.ts');
 
 /**
  * `holdfast list` on a disk of which only its partition table and an image are left; that image must be found, by the scan.
@@ -43,6 +44,22 @@ const fullDepth = (program: Program, file: string, size: number): Contestant => 
     if (images.length > 0 || bytesCovered !== size || measured.transferred.read < size)
       throw new Error(`covered ${bytesCovered} of ${size} bytes, read ${measured.transferred.read}`);
     return measured;
+  },
+});
+
+/** The scan without the program around it, which takes as long to start whatever the scan does. */
+const scanAlone = (label: string, threads: 'one' | 'two', file: string, size: number): Contestant => ({
+  label,
+  only: 'warm',
+  run: async () => {
+    bringTo('warm', noiseFile(file, size));
+    const measured = await alone('"$@"', [process.execPath, SCAN_ALONE, file, threads]);
+    const { seconds, bytesRead } = JSON.parse(measured.stdout) as { seconds: number; bytesRead: number };
+    if (bytesRead !== size || measured.transferred.read < size)
+      throw new Error(
+        `read ${bytesRead} of ${size} bytes, ${measured.transferred.read} by the kernel's count`,
+      );
+    return { ...measured, seconds };
   },
 });
 
@@ -83,6 +100,14 @@ export const locateRows = (program: Program, folder: string, warmBytes: number, 
             return alone('dd if="$1" of=/dev/null bs=1M status=none', [warm]);
           },
         },
+      },
+    },
+    {
+      id: 'locate-threads',
+      bytes: warmBytes,
+      contestants: {
+        ours: scanAlone('two threads', 'two', warm, warmBytes),
+        one: scanAlone('one thread', 'one', warm, warmBytes),
       },
     },
   ];

@@ -21,7 +21,7 @@ const SCRIPT = [
 
 /**
  * dd over the bytes that one of our runs moved: as many read and as many written, one after the other. What we read first, the image, it
- * reads as the page cache has it; what we read more than once or have just written ourselves, it finds in memory, as we do.
+ * reads as the page cache has it; what we read more than once, it reads again past the cache of the device, as we do.
  */
 export const ddOfMoved = (stage: Stage, label: string, last: () => Outcome | undefined): Contestant => ({
   label,

@@ -17,8 +17,8 @@ export interface Contestant {
   readonly only?: Cache;
 }
 
-/** Whom a row compares us with: `full` is our own full restore, `once` reading what is in use once. */
-export const ROLES = ['ours', 'peer', 'dd', 'full', 'once'] as const;
+/** Whom a row compares us with: `full` is our own full restore, `once` reading what is in use once, `one` our own with one thread. */
+export const ROLES = ['ours', 'peer', 'dd', 'full', 'once', 'one'] as const;
 export type Role = (typeof ROLES)[number];
 
 export interface Row {
