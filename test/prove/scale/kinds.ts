@@ -34,12 +34,18 @@ export interface ScaleKind {
 }
 
 const TIB = 1024 * GIB;
-const HOUR = 3_600_000;
+export const HOUR = 3_600_000;
 const FILL = join(import.meta.dirname, 'fill.ts');
 
-/** All files, made by as many programs as there are cores. */
+/**
+ * Programs that work on one folder at once. A file system in user space answers one request at a time, and each of these waits for its answer:
+ * with more of them than cores it always has a next one at hand.
+ */
+export const PROGRAMS = 4 * availableParallelism();
+
+/** All files, made by several programs. */
 const fillFolder = async (top: string, files: number): Promise<void> => {
-  const parts = availableParallelism();
+  const parts = PROGRAMS;
   const boundary = (part: number): number =>
     Math.floor((files * part) / parts / FILES_PER_FOLDER) * FILES_PER_FOLDER;
   const ends = await Promise.all(
