@@ -1,6 +1,7 @@
 import type { ReadableDevice } from '../device/device.ts';
 import { corrupt, unsupported } from '../errors.ts';
 import type { ByteLength, ByteOffset } from '../units.ts';
+import { discard } from './codec.ts';
 import type { AddressSpace } from './control.ts';
 import type { Image } from './image.ts';
 import { type LogReader, type Record, wrongDigest } from './log-reader.ts';
@@ -13,6 +14,12 @@ export type XzDecoder = (stored: Uint8Array, rawLength: ByteLength) => Uint8Arra
 /** Decoded frames kept at hand: 8 MiB. */
 const CACHED_FRAMES = 32;
 
+interface CachedFrame {
+  readonly raw: Uint8Array;
+  /** Whether nobody else has a part of this memory. What was stored as it is lies in the log reader's own. */
+  readonly own: boolean;
+}
+
 /**
  * The partition as the image holds it, readable like a disk: captured clusters have their content, everything else is
  * zero. This is what claims and releases are worked out on before a restore writes anything.
@@ -24,7 +31,7 @@ export class ImageView implements ReadableDevice {
   readonly uncachedReads = false;
   readonly #image: Image;
   readonly #log: LogReader;
-  readonly #frames = new Map<number, Uint8Array>();
+  readonly #frames = new Map<number, CachedFrame>();
   readonly #decodeXz: XzDecoder | undefined;
 
   constructor(image: Image, decodeXz?: XzDecoder) {
@@ -89,11 +96,19 @@ export class ImageView implements ReadableDevice {
 
   #frame(entry: MapEntry): Uint8Array {
     const cached = this.#frames.get(entry.logOffset);
-    if (cached !== undefined) return cached;
-    const raw = this.#decode(this.#log.record(entry.logOffset, entry.recordLength), entry.logOffset);
-    if (this.#frames.size >= CACHED_FRAMES) this.#frames.delete(this.#frames.keys().next().value!);
-    this.#frames.set(entry.logOffset, raw);
+    if (cached !== undefined) return cached.raw;
+    const record = this.#log.record(entry.logOffset, entry.recordLength);
+    const raw = this.#decode(record, entry.logOffset);
+    if (this.#frames.size >= CACHED_FRAMES) this.#dropOldest();
+    this.#frames.set(entry.logOffset, { raw, own: record.head.codec === 'zstd' });
     return raw;
+  }
+
+  /** Frames are copied from as soon as they are had: nobody uses one that another has pushed out. */
+  #dropOldest(): void {
+    const [logOffset, { raw, own }] = this.#frames.entries().next().value!;
+    this.#frames.delete(logOffset);
+    if (own) discard(raw);
   }
 
   #decode(record: Record, logOffset: number): Uint8Array {

@@ -5,7 +5,7 @@ import { MIB } from '../../rescue/units.ts';
 import { temporaryFolder } from '../support/temporary.ts';
 import type { Outcome } from './part.ts';
 import { prove } from './runner.ts';
-import { compareFolders } from './scale/compare.ts';
+import { compareByPrograms, compareFolders } from './scale/compare.ts';
 import { scale } from './scale/scale.ts';
 
 test.serial('a terabyte with some thousand files comes back within the memory', async (t) => {
@@ -13,7 +13,7 @@ test.serial('a terabyte with some thousand files comes back within the memory', 
   t.deepEqual(proof.failures, []);
 });
 
-test('the comparison sees one wrong byte, a file that is new and one that is missing', (t) => {
+test('the comparison sees one wrong byte, a file that is new and one that is missing', async (t) => {
   const folder = temporaryFolder(t);
   for (const name of ['a', 'b']) {
     mkdirSync(join(folder, name, 'deep'), { recursive: true });
@@ -31,8 +31,15 @@ test('the comparison sees one wrong byte, a file that is new and one that is mis
   t.deepEqual(compare().differences, ['deep/two: its content differs']);
   writeFileSync(join(folder, 'a/lost'), '');
   writeFileSync(join(folder, 'b/found'), '');
-  t.deepEqual(compare().differences.slice(0, 2), ['found is new', 'deep/two: its content differs']);
-  t.deepEqual(compare().differences[2], 'lost is missing');
+  const differences = ['deep/two: its content differs', 'found is new', 'lost is missing'];
+  t.deepEqual(compare().differences, differences);
+  const options = { ignore: ['left out'], inodes: false };
+  const words = { programs: 3, timeout: 120_000 };
+  const shared = await compareByPrograms(join(folder, 'a'), join(folder, 'b'), options, words);
+  t.deepEqual({ ...shared, differences: shared.differences.toSorted() }, { files: 2, differences });
+  await t.throwsAsync(() => compareByPrograms(join(folder, 'a'), join(folder, 'c'), options, words), {
+    message: /ENOENT/,
+  });
 });
 
 test('too much memory, and too much time for each gigabyte, miss their figures', (t) => {

@@ -17,6 +17,7 @@ export const INVALID = -4;
  * Bytes of the FAT read at a time: a multiple of three sectors of any size, so that no 12-bit entry lies across two pages.
  */
 const PAGE = 48 * KIB;
+const ZEROS = new Uint8Array(PAGE);
 /** Pages held for chains, which jump about in a fragmented volume: 1.5 MiB. */
 const CACHED_PAGES = 32;
 
@@ -77,16 +78,19 @@ export class FatTable {
     return this.offset + Math.floor((entry * this.bits) / 8);
   }
 
-  #readPage(index: number): Uint8Array {
+  /** Fills the beginning of `target`, which is as long as a page, and returns it: the last page is shorter. */
+  #readPage(index: number, target: Uint8Array): Uint8Array {
     const total = Math.ceil(((this.clusterCount + FIRST_DATA_ENTRY) * this.bits) / 8);
-    return this.#device.read(this.offset + index * PAGE, Math.min(PAGE, total - index * PAGE));
+    const bytes = target.subarray(0, Math.min(PAGE, total - index * PAGE));
+    this.#device.readInto(this.offset + index * PAGE, bytes);
+    return bytes;
   }
 
   #page(index: number): Uint8Array {
     if (this.#latest?.index === index) return this.#latest.bytes;
     let bytes = this.#pages.get(index);
     if (bytes === undefined) {
-      bytes = this.#readPage(index);
+      bytes = this.#readPage(index, new Uint8Array(PAGE));
       if (this.#pages.size >= CACHED_PAGES) this.#pages.delete(this.#pages.keys().next().value!);
       this.#pages.set(index, bytes);
     }
@@ -120,16 +124,24 @@ export class FatTable {
     return this.meaning(this.entry(cluster + FIRST_DATA_ENTRY));
   }
 
-  /** All entries of clusters, page by page, not through the cache: `[first cluster, entries in the page, value]`. */
-  *#pagesOfEntries(): Generator<{ first: Cluster; count: number; at: (index: number) => number }> {
+  /** All entries of clusters, page by page, not through the cache; `blank`: all of them are free, as most are of a large volume. */
+  *#pagesOfEntries(): Generator<{
+    first: Cluster;
+    count: number;
+    blank: boolean;
+    at: (index: number) => number;
+  }> {
     const entries = this.clusterCount + FIRST_DATA_ENTRY;
     const { bits } = this;
+    // One for all pages: a new one each would be gigabytes of garbage.
+    const buffer = new Uint8Array(PAGE);
     for (let page = 0; page * this.#perPage < entries; page += 1) {
-      const bytes = this.#readPage(page);
+      const bytes = this.#readPage(page, buffer);
       const skip = page === 0 ? FIRST_DATA_ENTRY : 0;
       const first = page * this.#perPage + skip - FIRST_DATA_ENTRY;
       const count = Math.min(this.#perPage - skip, this.clusterCount - first);
-      yield { first, count, at: (index) => entryIn(bytes, index + skip, bits) };
+      const blank = Buffer.compare(bytes, ZEROS.subarray(0, bytes.length)) === 0;
+      yield { first, count, blank, at: (index) => entryIn(bytes, index + skip, bits) };
     }
   }
 
@@ -137,7 +149,11 @@ export class FatTable {
   #runs(wanted: (value: number) => boolean): Iterable<Run> {
     const pages = () => this.#pagesOfEntries();
     function* pieces(): Generator<Run> {
-      for (const { first, count, at } of pages()) {
+      for (const { first, count, blank, at } of pages()) {
+        if (blank) {
+          if (wanted(0)) yield { start: first, length: count };
+          continue;
+        }
         let start = -1;
         for (let index = 0; index < count; index += 1) {
           if (wanted(at(index))) {

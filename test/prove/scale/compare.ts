@@ -1,8 +1,13 @@
 import { type BigIntStats, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { everythingSaid, runInBackground } from '../../support/run.ts';
 
 /**
  * Two folders, walked at the same time: nothing is kept of what was compared, so that a million files are no matter. `test/support/tree.ts` looks
- * closer, and keeps everything.
+ * closer, and keeps everything. As a program of its own, so that several can do it at once:
+ *
+ *   node test/prove/scale/compare.ts BEFORE AFTER OPTIONS
+ *
+ * prints a `FolderComparison`; OPTIONS are `CompareOptions`; both JSON.
  */
 export interface FolderComparison {
   readonly files: number;
@@ -15,6 +20,8 @@ export interface CompareOptions {
   readonly ignore: readonly string[];
   /** Owners, change times, links, blocks, and times of folders: not where files were copied out of a volume. */
   readonly inodes: boolean;
+  /** Of the names in the top folders, in order, every `of`th one, beginning with number `part`. Default: all. */
+  readonly share?: { readonly part: number; readonly of: number };
 }
 
 const MOST = 10;
@@ -55,16 +62,47 @@ export const compareFolders = (before: string, after: string, options: CompareOp
   };
   const compareNames = (path: string): void => {
     const ignore = path === '' ? options.ignore : [];
+    const { part, of } = (path === '' ? options.share : undefined) ?? { part: 0, of: 1 };
     const names = (top: string): Set<string> =>
       new Set(readdirSync(path === '' ? top : `${top}/${path}`).filter((name) => !ignore.includes(name)));
     const [old, now] = [names(before), names(after)];
     const inside = (name: string): string => (path === '' ? name : `${path}/${name}`);
-    for (const name of now) if (!old.has(name)) say(`${inside(name)} is new`);
-    for (const name of old) {
-      if (now.has(name)) compareEntry(inside(name));
-      else say(`${inside(name)} is missing`);
+    const all = [...new Set([...now, ...old])].sort();
+    for (const name of all.filter((_, index) => index % of === part)) {
+      if (!old.has(name)) say(`${inside(name)} is new`);
+      else if (!now.has(name)) say(`${inside(name)} is missing`);
+      else compareEntry(inside(name));
     }
   };
   compareNames('');
   return { files, differences };
 };
+
+/** The same by several programs at once, each of which may take `timeout` milliseconds. Throws if one of them fails. */
+export const compareByPrograms = async (
+  before: string,
+  after: string,
+  options: CompareOptions,
+  { programs, timeout }: { readonly programs: number; readonly timeout: number },
+): Promise<FolderComparison> => {
+  const ends = await Promise.all(
+    Array.from({ length: programs }, (_, part) => {
+      const own: CompareOptions = { ...options, share: { part, of: programs } };
+      const words = [import.meta.filename, before, after, JSON.stringify(own)];
+      return runInBackground(process.execPath, words, { timeout });
+    }),
+  );
+  const found = ends.map((end): FolderComparison => {
+    if (end.exit !== 0) throw new Error(everythingSaid(end));
+    return JSON.parse(end.stdout) as FolderComparison;
+  });
+  return {
+    files: found.reduce((sum, { files }) => sum + files, 0),
+    differences: found.flatMap(({ differences }) => differences),
+  };
+};
+
+if (import.meta.main) {
+  const [before, after, options] = process.argv.slice(2);
+  console.log(JSON.stringify(compareFolders(before!, after!, JSON.parse(options!) as CompareOptions)));
+}

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { GIB, MIB } from '../../../rescue/units.ts';
@@ -34,12 +35,18 @@ export interface ScaleKind {
 }
 
 const TIB = 1024 * GIB;
-const HOUR = 3_600_000;
+export const HOUR = 3_600_000;
 const FILL = join(import.meta.dirname, 'fill.ts');
 
-/** All files, made by as many programs as there are cores. */
+/**
+ * Programs that work on one folder at once. A file system in user space answers one request at a time, and each of these waits for its answer:
+ * with more of them than cores it always has a next one at hand.
+ */
+export const PROGRAMS = 4 * availableParallelism();
+
+/** All files, made by several programs. */
 const fillFolder = async (top: string, files: number): Promise<void> => {
-  const parts = availableParallelism();
+  const parts = PROGRAMS;
   const boundary = (part: number): number =>
     Math.floor((files * part) / parts / FILES_PER_FOLDER) * FILES_PER_FOLDER;
   const ends = await Promise.all(
@@ -101,7 +108,7 @@ export const ext4 = (name: string, sizes: Sizes, more: readonly string[] = []): 
     },
   );
 
-const ntfs = (name: string, sizes: Sizes): ScaleKind =>
+export const ntfs = (name: string, sizes: Sizes): ScaleKind =>
   mounted(
     name,
     (cleanup, path, readOnly) =>
@@ -125,23 +132,35 @@ const MTOOLS = { LC_ALL: 'C.UTF-8', TZ: 'UTC', MTOOLS_SKIP_CHECK: '1' };
 const mcopy = (path: string, args: readonly string[]): void =>
   void mustRun('mcopy', ['-i', path, '-s', '-p', '-m', '-n', ...args], { env: MTOOLS, timeout: HOUR });
 
+/** A folder on a volume of its own: to delete a hundred thousand files one by one takes a busy disk minutes. */
+const scratchFolder = (cleanup: Cleanup, files: number): { readonly path: string; remove(): void } => {
+  const image = join(temporaryFolder(cleanup), 'scratch');
+  makeVolume(image, { size: 4 * GIB, more: ['-N', String(Math.ceil(files * 1.1) + 1000)] });
+  const { path, unmount } = mountFile(cleanup, image);
+  const remove = (): void => {
+    unmount();
+    rmSync(image);
+  };
+  return { path, remove };
+};
+
 /** No kernel mounts FAT here: files go in and come out with mtools. */
-const fat32 = (name: string, sizes: Sizes): ScaleKind => ({
+export const fat32 = (name: string, sizes: Sizes): ScaleKind => ({
   ...sizes,
   name,
   judges: 'fsck.fat -n',
   make: (path, size) => void makeFat(path, { size, bits: 32, sectorsPerCluster: 64 }),
   fill: async (cleanup, path) => {
-    const folder = temporaryFolder(cleanup);
-    await fillFolder(folder, sizes.files);
+    const scratch = scratchFolder(cleanup, sizes.files);
+    await fillFolder(scratch.path, sizes.files);
     const most = Math.ceil(sizes.files / FILES_PER_FOLDER / 100);
-    for (let index = 0; index < most; index += 1) mcopy(path, [join(folder, String(index)), '::/']);
-    mustRun('rm', ['-r', folder]);
+    for (let index = 0; index < most; index += 1) mcopy(path, [join(scratch.path, String(index)), '::/']);
+    scratch.remove();
   },
   show: (cleanup, path) => {
-    const folder = temporaryFolder(cleanup);
-    mcopy(path, ['::/', folder]);
-    return { path: folder, mounted: false, hide: () => void mustRun('rm', ['-r', folder]) };
+    const scratch = scratchFolder(cleanup, sizes.files);
+    mcopy(path, ['::/', scratch.path]);
+    return { path: scratch.path, mounted: false, hide: () => scratch.remove() };
   },
   faults: (path) => judged('fsck.fat', ['-n', path], () => true),
 });

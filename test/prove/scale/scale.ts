@@ -47,7 +47,7 @@ const run = async (piece: Piece, cleanup: Cleanup): Promise<PieceResult> => {
     for (const side of sides) await side.restoreRound();
   }
   for (const side of sides) {
-    side.check();
+    await side.check();
     side.remove();
   }
   const [small, large] = sides.map(({ result }) => result);

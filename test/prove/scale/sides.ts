@@ -5,8 +5,8 @@ import { forget } from '../../bench/cache.ts';
 import { measure } from '../../bench/measure.ts';
 import { type Cleanup, withCleanup } from '../../support/cleanup.ts';
 import { attachLoop } from '../../support/loop.ts';
-import { compareFolders } from './compare.ts';
-import type { ScaleKind } from './kinds.ts';
+import { compareByPrograms } from './compare.ts';
+import { HOUR, PROGRAMS, type ScaleKind } from './kinds.ts';
 
 export const SIDES = ['small', 'large'] as const;
 export type Side = (typeof SIDES)[number];
@@ -92,7 +92,7 @@ export class ScaleSide {
   }
 
   /** Whether the source stands, and what was restored is the same. */
-  check(): void {
+  async check(): Promise<void> {
     this.#judge('with an image in it', this.#volume);
     this.#judge('restored', this.#restored);
     const kind = this.#kind;
@@ -100,10 +100,12 @@ export class ScaleSide {
     const cleanup = { teardown: (undo: () => void) => undos.push(undo) };
     try {
       const [was, is] = [kind.show(cleanup, this.#volume), kind.show(cleanup, this.#restored)];
-      const { files, differences } = compareFolders(was.path, is.path, {
-        ignore: ['.holdfast'],
-        inodes: was.mounted,
-      });
+      const { files, differences } = await compareByPrograms(
+        was.path,
+        is.path,
+        { ignore: ['.holdfast'], inodes: was.mounted },
+        { programs: PROGRAMS, timeout: HOUR },
+      );
       this.result.compared = files;
       for (const line of differences) this.#fault(`restored: ${line}`);
       was.hide();
