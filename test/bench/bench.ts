@@ -50,7 +50,8 @@ const benchVolume = async (cleanup: Cleanup, kind: Kind, settings: Settings): Pr
   const subject = makeSubject(cleanup, kind, size);
   const before = diskSpeed(subject.folder, Math.min(size, DISK_SAMPLE));
   const stage = new Stage(subject, settings.program);
-  const all = [createRow(stage), storeRow(stage), ...restoreRows(stage), verifyRow(stage)];
+  const restores = settings.wanted.includes('restore');
+  const all = [createRow(stage, restores), storeRow(stage), ...restoreRows(stage), verifyRow(stage)];
   const rows = all.filter(({ id }) => settings.wanted.includes(id));
   const played = await play(rows, settings);
   return {
@@ -100,7 +101,7 @@ const profile = (kind: Kind, settings: Settings): Promise<string[]> =>
     const folderOf = (job: string): string => join(subject.folder, `profile-${job}`);
     for (const job of ['create', 'verify', 'restore']) mkdirSync(folderOf(job));
     const stage = new Stage(subject, profiled(folderOf));
-    const rows = [createRow(stage), restoreRows(stage)[0]!];
+    const rows = [createRow(stage, true), restoreRows(stage)[0]!];
     for (const { contestants } of rows) await contestants.ours.run('cold');
     return ['create', 'restore'].flatMap((job) => [
       '',
@@ -118,7 +119,7 @@ const options = {
   rows: { type: 'string' },
   size: { type: 'string' },
   runs: { type: 'string', default: '3' },
-  cache: { type: 'string', default: 'auto' },
+  cache: { type: 'string', default: 'cold' },
   source: { type: 'boolean', default: false },
   program: { type: 'string' },
   json: { type: 'boolean', default: false },

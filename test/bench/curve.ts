@@ -38,7 +38,7 @@ const measurePoint = (
   withCleanup(async (cleanup) => {
     const subject = makeSubject(cleanup, kindNamed('ext4'), data, { size: volume, atOnce: AT_ONCE });
     const stage = new Stage(subject, program);
-    const rows = [createRow(stage), verifyRow(stage), restoreRows(stage)[0]!];
+    const rows = [createRow(stage, true), verifyRow(stage), restoreRows(stage)[0]!];
     const jobs = [];
     for (const { id, contestants } of rows) {
       const outcome = await contestants.ours.run('cold');

@@ -34,6 +34,7 @@ export class Stage {
   readonly program: Program;
   #imaged: Imaged | undefined;
   #hasPeerImage = false;
+  #peerLength: number | undefined;
   #packed: string | undefined;
   #target: string | undefined;
 
@@ -113,6 +114,13 @@ export class Stage {
       await this.peer(this.subject.pristine, 'warm', this.subject.kind.peer.create, this.peerImagePath);
     this.#hasPeerImage = true;
     return this.peerImagePath;
+  }
+
+  /** Bytes that the peer's compressed image unpacks to. It is the same for each that it makes of this volume, and counted once. */
+  async peerLength(): Promise<number> {
+    const image = await this.peerImage();
+    this.#peerLength ??= Number(mustRun('sh', ['-c', 'zstd -dcq "$1" | wc -c', 'sh', image]).stdout);
+    return this.#peerLength;
   }
 
   /** A volume for others to restore to, with room on the disk for everything that is in use. */
