@@ -23,6 +23,9 @@ interface Resumption {
   islands: readonly number[] | undefined;
 }
 
+/** Not by a shift of bits, which cuts its operands to 32 of them: forged slots may claim any number of slots. */
+const between = (low: number, high: number): number => Math.floor((low + high) / 2);
+
 /** Answers of the search that are kept: its upper levels. */
 const CACHED_PROBES = 4096;
 
@@ -90,7 +93,7 @@ export class ScannedLog {
     let position = 0;
     let high = this.#dataSlots;
     while (high - low > 1) {
-      const middle = (low + high) >>> 1;
+      const middle = between(low, high);
       const probe = this.#probe(middle);
       if (probe.ordinal === undefined || probe.ordinal >= high || probe.key === undefined) high = middle;
       else if (isAfter(probe.key, key)) high = middle;
@@ -184,7 +187,7 @@ export class ScannedLog {
     let low = at + 1;
     let high = this.#dataSlots;
     while (low < high) {
-      const middle = (low + high) >>> 1;
+      const middle = between(low, high);
       if (dataSlotIndex(middle) >= end) high = middle;
       else low = middle + 1;
     }

@@ -1,14 +1,15 @@
 import { crc32 } from 'node:zlib';
 import test from 'ava';
 import { MemoryDevice } from '../../rescue/device/memory.ts';
+import { SlotHomes } from '../../rescue/image/extents.ts';
 import type { Image } from '../../rescue/image/image.ts';
 import { SLOT_HEADER_SIZE } from '../../rescue/image/layout.ts';
 import { openImage } from '../../rescue/image/reader.ts';
 import { encodeRecordHead, headLength, sha256 } from '../../rescue/image/record.ts';
-import type { FoundRecord } from '../../rescue/image/record-order.ts';
+import { type FoundRecord, RANK } from '../../rescue/image/record-order.ts';
 import { ScannedLog } from '../../rescue/image/scanned-log.ts';
 import { payloadCapacity } from '../../rescue/image/slot.ts';
-import { dataSlotIndex } from '../../rescue/image/slot-order.ts';
+import { dataSlotIndex, dataSlotsBefore } from '../../rescue/image/slot-order.ts';
 import { ImageView } from '../../rescue/image/view.ts';
 import { MIB } from '../../rescue/units.ts';
 import { type Captured, CLUSTER, captureInto } from '../locate/captured.ts';
@@ -135,4 +136,17 @@ test('near the header of a slot, in the copy of a container, not even one that f
       frames.set(headerOf(identityOf({ generation: 7 })), (HOST * FRAME + 6) * CLUSTER);
     }),
   );
+});
+
+test('a log that somebody claims to have thousands of millions of slots is searched as fast as any', (t) => {
+  const made = make(true);
+  const { homes } = made.captured;
+  const { imageId, generation } = identityOf();
+  const claimed = { start: 2 ** 50, length: 2 ** 33 * homes.slotSize };
+  const far = new SlotHomes([...homes.extents, claimed], homes.slotSize);
+  const logLength = dataSlotsBefore(far.slotCount) * payloadCapacity(homes.slotSize);
+  const log = new ScannedLog({ device: made.device, homes: far, imageId, generation, logLength });
+  const position = log.positionBefore({ rank: RANK['map index'], space: 0, unit: 0 });
+  t.true(position <= made.mapIndex.logOffset);
+  t.is(log.firstOf('map index', position)?.logOffset, made.mapIndex.logOffset);
 });
