@@ -1,8 +1,7 @@
 import type { ByteLength, ByteOffset } from '../units.ts';
-import { readNew } from './bounds.ts';
 import type { Device, ReadableDevice, SharedReads } from './device.ts';
-import { isUnwritten } from './fresh.ts';
-import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
+import { PassingReader } from './passing.ts';
+import { writeSoon } from './soon.ts';
 
 /** What went through a device since it was wrapped. Failed requests do not count. */
 export interface Traffic {
@@ -16,30 +15,13 @@ export interface Traffic {
 const NOTHING: Traffic = { bytesRead: 0, bytesWritten: 0, reads: 0, writes: 0, flushes: 0 };
 
 /** Counts what is read, for reports. */
-export class CountingReader implements ReadableDevice {
-  readonly name: string;
-  readonly size: ByteLength;
-  readonly sectorSize: ByteLength;
+export class CountingReader extends PassingReader {
   readonly #below: ReadableDevice;
   #traffic: Traffic = NOTHING;
 
   constructor(below: ReadableDevice) {
+    super(below);
     this.#below = below;
-    this.name = below.name;
-    this.size = below.size;
-    this.sectorSize = below.sectorSize;
-  }
-
-  get uncachedReads(): boolean {
-    return this.#below.uncachedReads;
-  }
-
-  get rotational(): boolean | undefined {
-    return this.#below.rotational;
-  }
-
-  isUnwritten(offset: ByteOffset, length: ByteLength): boolean {
-    return isUnwritten(this.#below, offset, length);
   }
 
   get sharedReads(): SharedReads | undefined {
@@ -57,27 +39,23 @@ export class CountingReader implements ReadableDevice {
     return this.#traffic;
   }
 
-  readInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readInto(offset, target);
+  override readInto(offset: ByteOffset, target: Uint8Array): void {
+    super.readInto(offset, target);
     this.#countRead(target.length);
   }
 
-  read(offset: ByteOffset, length: ByteLength): Uint8Array {
-    return readNew(this, offset, length);
-  }
-
-  readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readUncachedInto(offset, target);
+  override readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
+    super.readUncachedInto(offset, target);
     this.#countRead(target.length);
   }
 
-  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
-    await readSoon(this.#below, offset, target);
+  override async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    await super.readIntoSoon(offset, target);
     this.#countRead(target.length);
   }
 
-  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
-    await readUncachedSoon(this.#below, offset, target);
+  override async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
+    await super.readUncachedIntoSoon(offset, target);
     this.#countRead(target.length);
   }
 

@@ -1,8 +1,9 @@
 import { nextBit, setBits } from '../bytes/bitmap.ts';
 import { type ByteLength, type ByteOffset, KIB } from '../units.ts';
-import { checkBounds, readNew } from './bounds.ts';
+import { checkBounds } from './bounds.ts';
 import type { Device, ReadableDevice } from './device.ts';
-import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
+import { PassingReader } from './passing.ts';
+import { writeSoon } from './soon.ts';
 
 /** What is remembered of a device: one bit for each grain, 1 MiB of bits at most, however large it is. */
 const MOST_GRAINS = 8 * 1024 * KIB;
@@ -12,57 +13,24 @@ const LEAST_GRAIN = 64 * KIB;
  * A device that was all zeros when it was wrapped, and that nobody else writes: a sparse file that was just made. What was not written
  * since then need not be read to be known. There is nothing of it on the medium either: a read of a hole asks the medium nothing.
  */
-export class FreshDevice implements Device {
-  readonly name: string;
-  readonly size: ByteLength;
-  readonly sectorSize: ByteLength;
+export class FreshDevice extends PassingReader implements Device {
   readonly #below: Device;
   readonly #grain: ByteLength;
   readonly #written: Uint8Array;
 
   constructor(below: Device) {
+    super(below);
     this.#below = below;
-    this.name = below.name;
-    this.size = below.size;
-    this.sectorSize = below.sectorSize;
     let grain = LEAST_GRAIN;
     while (this.size > grain * MOST_GRAINS) grain *= 2;
     this.#grain = grain;
     this.#written = new Uint8Array(Math.ceil(this.size / grain / 8));
   }
 
-  get uncachedReads(): boolean {
-    return this.#below.uncachedReads;
-  }
-
-  get rotational(): boolean | undefined {
-    return this.#below.rotational;
-  }
-
-  isUnwritten(offset: ByteOffset, length: ByteLength): boolean {
+  override isUnwritten(offset: ByteOffset, length: ByteLength): boolean {
     checkBounds(this, offset, length);
     const { from, to } = this.#grains(offset, length);
     return nextBit(this.#written, true, from, to) === to;
-  }
-
-  readInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readInto(offset, target);
-  }
-
-  read(offset: ByteOffset, length: ByteLength): Uint8Array {
-    return readNew(this, offset, length);
-  }
-
-  readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readUncachedInto(offset, target);
-  }
-
-  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
-    await readSoon(this.#below, offset, target);
-  }
-
-  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
-    await readUncachedSoon(this.#below, offset, target);
   }
 
   write(offset: ByteOffset, data: Uint8Array): void {

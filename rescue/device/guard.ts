@@ -1,10 +1,10 @@
 import { SpanSet } from '../bytes/runs.ts';
 import { type HoldfastError, refused } from '../errors.ts';
 import type { ByteLength, ByteOffset, Extent } from '../units.ts';
-import { checkBounds, readNew } from './bounds.ts';
+import { checkBounds } from './bounds.ts';
 import type { Device } from './device.ts';
-import { isUnwritten } from './fresh.ts';
-import { readSoon, readUncachedSoon, writeSoon } from './soon.ts';
+import { PassingReader } from './passing.ts';
+import { writeSoon } from './soon.ts';
 
 /** What a container asks to be kept, in bytes of the guarded device. */
 export interface Protection {
@@ -37,30 +37,13 @@ const guardError = (message: string, code: string, offset: ByteOffset): Holdfast
  * The image is sacred: refuses every write that touches protected bytes, so that no caller has to be careful. Lay it
  * around the device that everything is written through, once; windows and overlays go above it.
  */
-export class Guard implements Device {
-  readonly name: string;
-  readonly size: ByteLength;
-  readonly sectorSize: ByteLength;
+export class Guard extends PassingReader implements Device {
   readonly #below: Device;
   readonly #images = new Map<string, Protected>();
 
   constructor(below: Device) {
+    super(below);
     this.#below = below;
-    this.name = below.name;
-    this.size = below.size;
-    this.sectorSize = below.sectorSize;
-  }
-
-  get uncachedReads(): boolean {
-    return this.#below.uncachedReads;
-  }
-
-  get rotational(): boolean | undefined {
-    return this.#below.rotational;
-  }
-
-  isUnwritten(offset: ByteOffset, length: ByteLength): boolean {
-    return isUnwritten(this.#below, offset, length);
   }
 
   /** Ids of the images that are protected now. */
@@ -97,26 +80,6 @@ export class Guard implements Device {
     return new SpanSet(
       [...this.#images.values()].flatMap(({ sealed, mutable }) => [...sealed.spans, ...mutable.spans]),
     );
-  }
-
-  readInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readInto(offset, target);
-  }
-
-  read(offset: ByteOffset, length: ByteLength): Uint8Array {
-    return this.#below.read(offset, length);
-  }
-
-  readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readUncachedInto(offset, target);
-  }
-
-  async readIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
-    await readSoon(this.#below, offset, target);
-  }
-
-  async readUncachedIntoSoon(offset: ByteOffset, target: Uint8Array): Promise<void> {
-    await readUncachedSoon(this.#below, offset, target);
   }
 
   /** Throws `refused` (`guard.sealed`, `guard.mutable`) before any of it is written. */
@@ -180,46 +143,21 @@ export class Guard implements Device {
 }
 
 /** The only way into mutable areas; see `Guard.withOpened`. */
-class OpenedRanges implements Device {
-  readonly name: string;
-  readonly size: ByteLength;
-  readonly sectorSize: ByteLength;
+class OpenedRanges extends PassingReader implements Device {
   readonly #below: Device;
   readonly #open: SpanSet;
   readonly #refuseSealed: (offset: ByteOffset, length: ByteLength) => void;
   #ended = false;
 
   constructor(below: Device, open: SpanSet, refuseSealed: (offset: ByteOffset, length: ByteLength) => void) {
+    super(below);
     this.#below = below;
     this.#open = open;
     this.#refuseSealed = refuseSealed;
-    this.name = below.name;
-    this.size = below.size;
-    this.sectorSize = below.sectorSize;
-  }
-
-  get uncachedReads(): boolean {
-    return this.#below.uncachedReads;
-  }
-
-  get rotational(): boolean | undefined {
-    return this.#below.rotational;
   }
 
   end(): void {
     this.#ended = true;
-  }
-
-  readInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readInto(offset, target);
-  }
-
-  read(offset: ByteOffset, length: ByteLength): Uint8Array {
-    return readNew(this, offset, length);
-  }
-
-  readUncachedInto(offset: ByteOffset, target: Uint8Array): void {
-    this.#below.readUncachedInto(offset, target);
   }
 
   write(offset: ByteOffset, data: Uint8Array): void {
